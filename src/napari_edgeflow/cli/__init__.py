@@ -1,0 +1,1 @@
+"""The napari-edgeflow command, one file per command."""

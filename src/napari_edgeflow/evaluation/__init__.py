@@ -1,0 +1,1 @@
+"""Simulated users: clicks needed, accuracy after each click, reports."""

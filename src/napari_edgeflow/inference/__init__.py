@@ -1,0 +1,1 @@
+"""Clicks to masks without a window: predictor, zoom, session."""

@@ -1,0 +1,1 @@
+"""Models by name: what exists, where the weights are, how a network is built from them."""
