@@ -1,0 +1,174 @@
+"""Rasters over array-likes: NumPy in memory, and zarr, dask or h5py read lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.axes import Layout, resolve_layout
+from napari_edgeflow.raster.georef import GeoReference
+from napari_edgeflow.raster.source import Level, check_request, describe_levels
+
+
+class ArrayLike(Protocol):
+    """What an array must have to be read lazily; NumPy, zarr, dask and h5py all do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+class ArrayRaster:
+    """A raster over one array for each level; nothing is read before ``read``."""
+
+    def __init__(
+        self,
+        arrays: Sequence[ArrayLike],
+        *,
+        name: str = "image",
+        axes: str | None = None,
+        index: Sequence[int] | None = None,
+        georeference: GeoReference | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        """Describe the arrays.
+
+        Args:
+            arrays: One for each level, finest first, all with the same axes.
+            name: What to call it.
+            axes: A letter for each axis; see ``resolve_layout``.
+            index: The plane of a stack.
+            georeference: Its place on the map.
+            on_close: Called once by ``close``.
+
+        Raises:
+            RasterError: The arrays are not an image that can be used.
+        """
+        if not arrays:
+            raise RasterError("expected at least one array, got none; give one for each level")
+        self._arrays: tuple[ArrayLike, ...] = tuple(arrays)
+        self._layouts = tuple(_resolve(array, name, axes, index) for array in arrays)
+        self._on_close = on_close
+        self.name = name
+        self.georeference = georeference
+        self.dtype = _pixel_type(arrays[0].dtype, name)
+        self.n_bands = _count_bands(arrays[0], self._layouts[0])
+        self.levels: tuple[Level, ...] = describe_levels(_plane_shapes(arrays, self._layouts))
+        self.shape = self.levels[0].shape
+        _check_size(self.shape, self.n_bands, name)
+
+    def read(self, window: Window, level: int = 0, bands: Sequence[int] | None = None) -> AnyArray:
+        """``(h, w, B)`` pixels of the window; see ``RasterSource.read``."""
+        check_request(self.levels, self.n_bands, window, level, bands)
+        if not self._arrays:
+            raise RasterError(f"{self.name} has been closed; open it again to read it")
+        layout = self._layouts[level]
+        first, last = (0, self.n_bands) if bands is None else (min(bands), max(bands) + 1)
+        key = _key(layout, window, slice(first, last), len(self._arrays[level].shape))
+        plane = self._fetch(level, key)
+        pixels = _bands_last(plane, layout)
+        if bands is not None:
+            pixels = pixels[:, :, [band - first for band in bands]]
+        return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def _fetch(self, level: int, key: tuple[int | slice, ...]) -> AnyArray:
+        try:
+            return np.asarray(self._arrays[level][key])
+        except Exception as error:  # every store and codec raises its own kinds
+            raise RasterError(
+                f"expected to read {self.name}, but it is damaged or out of reach ({error}); "
+                "check the file, or make it anew"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the arrays and their file; reading afterwards raises ``RasterError``."""
+        self._arrays = ()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _resolve(array: ArrayLike, name: str, axes: str | None, index: Sequence[int] | None) -> Layout:
+    try:
+        return resolve_layout(array.shape, axes, index)
+    except RasterError as error:
+        raise RasterError(f"{name}: {error}") from None
+
+
+def _pixel_type(dtype: Any, name: str) -> np.dtype[Any]:
+    """The type that ``read`` returns: native byte order, uint8 for bool."""
+    kind: np.dtype[Any] = np.dtype(dtype)
+    if kind.kind == "b":
+        return np.dtype(np.uint8)
+    if kind.kind not in "uif":
+        remedy = "give its magnitude, np.abs(image)" if kind.kind == "c" else "convert it first"
+        raise RasterError(
+            f"{name}: expected pixels of integers, floats or bool, got {kind}; {remedy}"
+        )
+    return kind.newbyteorder("=")
+
+
+def _count_bands(array: ArrayLike, layout: Layout) -> int:
+    return 1 if layout.band is None else int(array.shape[layout.band])
+
+
+def _plane_shapes(arrays: Sequence[ArrayLike], layouts: Sequence[Layout]) -> list[tuple[int, int]]:
+    pairs = zip(arrays, layouts, strict=True)
+    return [(int(a.shape[layout.y]), int(a.shape[layout.x])) for a, layout in pairs]
+
+
+def _check_size(shape: tuple[int, int], n_bands: int, name: str) -> None:
+    if shape[0] * shape[1] * n_bands == 0:
+        raise RasterError(
+            f"{name}: expected an image with pixels, got {shape[0]}×{shape[1]} px and "
+            f"{n_bands} bands; check how it was cut or loaded"
+        )
+    if shape == (1, 1):
+        raise RasterError(
+            f"{name}: expected an image of more than one pixel, got 1×1 px; there is nothing "
+            "to segment in it: check how it was cut or loaded"
+        )
+
+
+def _key(layout: Layout, window: Window, bands: slice, n_axes: int) -> tuple[int | slice, ...]:
+    """The basic index that cuts the window out; integers drop the axes of a stack."""
+    key: list[int | slice] = [slice(None)] * n_axes
+    key[layout.y], key[layout.x] = window.slices
+    if layout.band is not None:
+        key[layout.band] = bands
+    for axis, position in layout.fixed:
+        key[axis] = position
+    return tuple(key)
+
+
+def _bands_last(plane: AnyArray, layout: Layout) -> AnyArray:
+    """``(h, w, B)`` view of what the index left."""
+    if layout.band is None:
+        return (plane if layout.y < layout.x else plane.T)[:, :, None]
+    kept = sorted((layout.y, layout.x, layout.band))
+    order = [kept.index(axis) for axis in (layout.y, layout.x, layout.band)]
+    return plane.transpose(order)

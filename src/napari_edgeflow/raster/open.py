@@ -1,0 +1,85 @@
+"""One door to every kind of image: arrays, files and napari layers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from napari_edgeflow._types import Window
+from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.overview import read_overview
+from napari_edgeflow.raster.source import OpenRaster
+
+
+def open_raster(
+    image: Any, *, axes: str | None = None, index: tuple[int, ...] | None = None
+) -> OpenRaster:
+    """The image as a raster that is read window by window.
+
+    Args:
+        image: An array (NumPy, zarr, dask, h5py) of shape (H, W), (H, W, B ≤ 4) or of what
+            ``axes`` says; the path of a TIFF, PNG or JPEG file; a napari Image layer; or a
+            raster, which is returned as it is.
+        axes: A letter for each axis: Y, X, C or S for bands, any other for the axes of a
+            stack. None: as the file says, or rows and columns last.
+        index: The plane of a stack, one number for each axis of the stack.
+
+    Raises:
+        RasterError: It is not an image that can be used; the message says what to do.
+    """
+    if all(hasattr(image, name) for name in ("read", "levels", "n_bands")):
+        return cast(OpenRaster, image)
+    if isinstance(image, str | os.PathLike):
+        return _open_path(Path(image), axes, index)
+    if hasattr(image, "data") and hasattr(image, "rgb"):
+        return _checked(_open_layer(image, axes, index))
+    if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__"):
+        return _checked(ArrayRaster([image], axes=axes, index=index))
+    raise RasterError(
+        "expected an array, the path of an image file or a napari Image layer, "
+        f"got {type(image).__name__}; convert it with numpy.asarray first"
+    )
+
+
+def _open_path(path: Path, axes: str | None, index: Sequence[int] | None) -> OpenRaster:
+    raise RasterError(f"{path}: expected an array")
+
+
+def _open_layer(layer: Any, axes: str | None, index: Sequence[int] | None) -> ArrayRaster:
+    """Raster of a napari Image layer, known by its ``data``, ``rgb`` and ``multiscale``."""
+    arrays = list(layer.data) if getattr(layer, "multiscale", False) else [layer.data]
+    if axes is None:
+        axes = _layer_axes(len(arrays[0].shape), bool(layer.rgb))
+    return ArrayRaster(arrays, name=str(getattr(layer, "name", "image")), axes=axes, index=index)
+
+
+def _layer_axes(n_axes: int, is_rgb: bool) -> str | None:
+    """Rows and columns last, as napari shows them; a small last axis is no band unless rgb."""
+    spatial = "YXS" if is_rgb else "YX"
+    stack = "PUVTZ"[-max(0, n_axes - len(spatial)) :] if n_axes > len(spatial) else ""
+    letters = stack + spatial
+    return letters if len(letters) == n_axes else None
+
+
+def _checked(raster: ArrayRaster) -> ArrayRaster:
+    """The raster, unless its floats hold nothing finite.
+
+    A large raster is believed when an overview of it holds a finite pixel; only when there
+    is none, and it is small enough to read whole, is it refused.
+    """
+    if raster.dtype.kind != "f" or np.isfinite(read_overview(raster)).any():
+        return raster
+    rows, columns = raster.shape
+    if rows * columns > 4096**2:
+        return raster
+    if not np.isfinite(raster.read(Window(0, 0, rows, columns))).any():
+        raise RasterError(
+            f"{raster.name}: expected an image with finite pixels, got NaN or infinity "
+            "everywhere; check how it was computed, or which plane was chosen"
+        )
+    return raster
