@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_edgeflow._types import AnyArray, FloatArray
 from napari_edgeflow.raster.overview import read_overview
@@ -82,7 +84,8 @@ def estimate_stretch(source: RasterSource, bands: Sequence[int] | None = None) -
 
 def _stretch_band(band: AnyArray, low: float, high: float) -> FloatArray:
     """In float64 where float32 could not tell the values apart."""
-    values = band.astype(np.float32 if band.dtype.itemsize <= 2 else np.float64)
+    wide: type[np.floating[Any]] = np.float32 if band.dtype.itemsize <= 2 else np.float64
+    values: npt.NDArray[np.floating[Any]] = band.astype(wide)
     with np.errstate(over="ignore", invalid="ignore"):
         values -= low
         values /= high - low
