@@ -66,7 +66,10 @@ class ArrayRaster:
         self.georeference = georeference
         self.dtype = _pixel_type(arrays[0].dtype, name)
         self.n_bands = _count_bands(arrays[0], self._layouts[0])
-        self.levels: tuple[Level, ...] = describe_levels(_plane_shapes(arrays, self._layouts))
+        self.levels: tuple[Level, ...] = describe_levels(
+            _planes([array.shape for array in arrays], self._layouts),
+            _planes([_chunk_shape(array) for array in arrays], self._layouts),
+        )
         self.shape = self.levels[0].shape
         _check_size(self.shape, self.n_bands, name)
 
@@ -82,7 +85,7 @@ class ArrayRaster:
         pixels = _bands_last(plane, layout)
         if bands is not None:
             pixels = pixels[:, :, [band - first for band in bands]]
-        return np.ascontiguousarray(pixels, dtype=self.dtype)
+        return np.array(pixels, dtype=self.dtype, order="C")
 
     def _fetch(self, level: int, key: tuple[int | slice, ...]) -> AnyArray:
         try:
@@ -136,9 +139,16 @@ def _count_bands(array: ArrayLike, layout: Layout) -> int:
     return 1 if layout.band is None else int(array.shape[layout.band])
 
 
-def _plane_shapes(arrays: Sequence[ArrayLike], layouts: Sequence[Layout]) -> list[tuple[int, int]]:
-    pairs = zip(arrays, layouts, strict=True)
-    return [(int(a.shape[layout.y]), int(a.shape[layout.x])) for a, layout in pairs]
+def _planes(shapes: Sequence[tuple[int, ...]], layouts: Sequence[Layout]) -> list[tuple[int, int]]:
+    """(rows, columns) of each shape."""
+    pairs = zip(shapes, layouts, strict=True)
+    return [(int(shape[layout.y]), int(shape[layout.x])) for shape, layout in pairs]
+
+
+def _chunk_shape(array: ArrayLike) -> tuple[int, ...]:
+    """What the array reads whole: ``chunksize`` of dask, ``chunks`` of zarr and h5py."""
+    chunk = getattr(array, "chunksize", None) or getattr(array, "chunks", None)
+    return tuple(chunk) if chunk else (1,) * len(array.shape)
 
 
 def _check_size(shape: tuple[int, int], n_bands: int, name: str) -> None:

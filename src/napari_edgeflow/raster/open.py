@@ -15,6 +15,9 @@ from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.overview import read_overview
 from napari_edgeflow.raster.source import OpenRaster
 
+_WHOLE_PIXELS = 4096**2
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 
 def open_raster(
     image: Any, *, axes: str | None = None, index: tuple[int, ...] | None = None
@@ -47,7 +50,24 @@ def open_raster(
 
 
 def _open_path(path: Path, axes: str | None, index: Sequence[int] | None) -> OpenRaster:
-    raise RasterError(f"{path}: expected an array")
+    if _is_tiff(path):
+        from napari_edgeflow.raster.tiff import open_tiff
+
+        return _checked(open_tiff(path, axes=axes, index=index))
+    from napari_edgeflow.raster.picture import read_picture
+
+    return _checked(ArrayRaster([read_picture(path)], name=path.name, axes=axes, index=index))
+
+
+def _is_tiff(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _TIFF_MAGIC
+    except OSError as error:
+        raise RasterError(
+            f"expected the path of an image file, but {path} cannot be opened "
+            f"({error.strerror}); check the path"
+        ) from error
 
 
 def _open_layer(layer: Any, axes: str | None, index: Sequence[int] | None) -> ArrayRaster:
@@ -69,17 +89,25 @@ def _layer_axes(n_axes: int, is_rgb: bool) -> str | None:
 def _checked(raster: ArrayRaster) -> ArrayRaster:
     """The raster, unless its floats hold nothing finite.
 
-    A large raster is believed when an overview of it holds a finite pixel; only when there
-    is none, and it is small enough to read whole, is it refused.
+    A large raster is refused only when it is small enough to read whole: its valid pixels may
+    lie between those of the overview.
     """
-    if raster.dtype.kind != "f" or np.isfinite(read_overview(raster)).any():
+    if raster.dtype.kind != "f":
         return raster
-    rows, columns = raster.shape
-    if rows * columns > 4096**2:
-        return raster
-    if not np.isfinite(raster.read(Window(0, 0, rows, columns))).any():
-        raise RasterError(
-            f"{raster.name}: expected an image with finite pixels, got NaN or infinity "
-            "everywhere; check how it was computed, or which plane was chosen"
-        )
+    try:
+        if _is_empty(raster):
+            raise RasterError(
+                f"{raster.name}: expected an image with finite pixels, got NaN or infinity "
+                "everywhere; check how it was computed, or which plane was chosen"
+            )
+    except RasterError:
+        raster.close()
+        raise
     return raster
+
+
+def _is_empty(raster: ArrayRaster) -> bool:
+    rows, columns = raster.shape
+    if np.isfinite(read_overview(raster)).any() or rows * columns > _WHOLE_PIXELS:
+        return False
+    return not np.isfinite(raster.read(Window(0, 0, rows, columns))).any()

@@ -20,10 +20,13 @@ class Level:
     Attributes:
         shape: (rows, columns) of the level.
         scale_yx: Level-0 pixels per pixel of the level; (1.0, 1.0) for level 0.
+        chunk: (rows, columns) of the pieces that are read whole: tiles, strips; (1, 1) when
+            any pixel can be had alone.
     """
 
     shape: tuple[int, int]
     scale_yx: tuple[float, float]
+    chunk: tuple[int, int] = (1, 1)
 
 
 class RasterSource(Protocol):
@@ -115,9 +118,14 @@ def check_request(
         raise ValueError(f"bands must be 0…{n_bands - 1}, got {wrong}")
 
 
-def describe_levels(shapes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
-    """Levels with their exact scales, from their shapes, level 0 first."""
-    return tuple(Level(shape, _scale(shapes[0], shape)) for shape in shapes)
+def describe_levels(
+    shapes: Sequence[tuple[int, int]], chunks: Sequence[tuple[int, int]]
+) -> tuple[Level, ...]:
+    """Levels with their exact scales, from their shapes and chunks, level 0 first."""
+    return tuple(
+        Level(shape, _scale(shapes[0], shape), chunk)
+        for shape, chunk in zip(shapes, chunks, strict=True)
+    )
 
 
 def _scale(full: tuple[int, int], shape: tuple[int, int]) -> tuple[float, float]:
