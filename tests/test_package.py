@@ -117,7 +117,7 @@ def test_every_command_of_the_manifest_can_be_imported() -> None:
 
 def test_widget_is_offered_in_the_layers_menus() -> None:
     contributions = PluginManifest.from_file(MANIFEST).contributions
-    (widget,) = contributions.widgets or ()
+    (widget,) = list(contributions.widgets or [])
     assert widget.display_name == "EdgeFlow click segmentation"
     targets = {command.id: command.python_name for command in contributions.commands or ()}
     assert targets[widget.command] == "napari_edgeflow.gui.widget:EdgeFlowWidget"
