@@ -1,0 +1,99 @@
+"""``napari-edgeflow segment``: clicks on an image file become a label image."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_edgeflow.cli.plain_errors import plain_errors
+
+if TYPE_CHECKING:
+    from napari_edgeflow._types import Click
+    from napari_edgeflow.inference.predictor import Predictor
+
+_SIGNS = {
+    "+": True,
+    "pos": True,
+    "positive": True,
+    "1": True,
+    "-": False,
+    "−": False,
+    "neg": False,
+    "negative": False,
+    "0": False,
+}
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def segment(
+    image: Annotated[Path, typer.Argument(help="TIFF, GeoTIFF, PNG or JPEG file.")],
+    click: Annotated[
+        list[str],
+        typer.Option(
+            help="Row, column and sign of a click, such as 120,85,+ on the object or 140,30,- "
+            "beside it; again for every click.",
+            metavar="Y,X,+|-",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Label image to write: .tif, .tiff or .png.")],
+    field_of_view: Annotated[
+        float | None,
+        typer.Option(
+            help="Side in pixels of the square looked at. [default: the image up to 2048, else "
+            "1024]",
+            metavar="PX",
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="A name from 'napari-edgeflow models'.")] = "default",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    mask: Annotated[
+        Path | None, typer.Option(help="Label image to start from: its nonzero pixels.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option(help="Show what each click took.")] = False,
+) -> None:
+    """Segment one object by clicks and write it as a label image (object = 1)."""
+    with plain_errors(verbose):
+        from napari_edgeflow.cli.segment_run import SegmentRequest, segment_image
+
+        request = SegmentRequest(
+            image, tuple(parse_click(text) for text in click), out, mask, field_of_view
+        )
+        line = segment_image(request, lambda: _load_predictor(model, device), verbose=verbose)
+        typer.echo(line)
+
+
+def parse_click(text: str) -> Click:
+    """The click that ``Y,X,SIGN`` names; without a sign it is positive.
+
+    Raises:
+        ValueError: It is written otherwise.
+    """
+    from napari_edgeflow._types import Click
+
+    parts = [part.strip() for part in text.split(",")]
+    sign = parts[2].lower() if len(parts) == 3 else "+"
+    try:
+        if len(parts) not in (2, 3) or sign not in _SIGNS:
+            raise ValueError(text)
+        return Click(float(parts[0]), float(parts[1]), _SIGNS[sign])
+    except ValueError:
+        raise ValueError(
+            f"expected a click as Y,X,+ or Y,X,- in pixels, got {text!r}; for example "
+            "--click 120,85,+"
+        ) from None
+
+
+def _load_predictor(model: str, device: Device) -> Predictor:
+    from napari_edgeflow.inference.predictor import Predictor
+
+    return Predictor.from_zoo(model, device=device.value)

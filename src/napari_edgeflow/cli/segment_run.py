@@ -1,0 +1,154 @@
+"""What ``napari-edgeflow segment`` does, once its arguments are understood."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from napari_edgeflow._types import BoolArray, Click, Prediction, Window
+from napari_edgeflow.errors import ExportError, RasterError
+from napari_edgeflow.export.mask import check_label_path, write_label_image
+from napari_edgeflow.raster.open import open_raster
+from napari_edgeflow.raster.source import OpenRaster
+
+if TYPE_CHECKING:
+    from napari_edgeflow.inference.predictor import Predictor
+    from napari_edgeflow.inference.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRequest:
+    """What to segment.
+
+    Attributes:
+        image: The image file.
+        clicks: In the order given.
+        out: The label image to write.
+        mask: A label image whose nonzero pixels are the start, or None.
+        field_of_view: Side of the square looked at, level-0 pixels; None: the session's choice.
+    """
+
+    image: Path
+    clicks: tuple[Click, ...]
+    out: Path
+    mask: Path | None = None
+    field_of_view: float | None = None
+
+
+def segment_image(
+    request: SegmentRequest, load_predictor: Callable[[], Predictor], *, verbose: bool = False
+) -> str:
+    """One line about the object; its label image is there when this returns.
+
+    Whatever can be wrong with the request is found before the network is loaded.
+
+    Raises:
+        EdgeFlowError: A file, the weights or the device cannot be used.
+        ValueError: A click lies outside the image, or the settings make no sense.
+    """
+    check_label_path(request.out)
+    with open_raster(request.image) as raster:
+        _check_request(request, raster)
+        start = None if request.mask is None else read_mask(request.mask, raster.shape)
+        predictor = load_predictor()
+        session = _open_session(raster, predictor, request.field_of_view)
+        prediction = _run_clicks(request, session, start, verbose)
+        _write(request.out, prediction, raster)
+    area = int(np.count_nonzero(prediction.mask))
+    return (
+        f"area {area} px · score {prediction.score:.3f} · {predictor.device_line} · {request.out}"
+    )
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> BoolArray:
+    """``(H, W) bool``: the nonzero pixels of a label image.
+
+    Raises:
+        RasterError: It is not of that shape, or has no nonzero pixel.
+    """
+    with open_raster(path) as raster:
+        if raster.shape != shape:
+            raise RasterError(
+                f"expected a mask of the image's size, {shape[0]}×{shape[1]} px, but {path} has "
+                f"{raster.shape[0]}×{raster.shape[1]} px; give a mask of the same image"
+            )
+        mask: BoolArray = (raster.read(Window(0, 0, *shape)) != 0)[:, :, :3].any(axis=2)
+    if not mask.any():
+        raise RasterError(
+            f"expected a mask with nonzero pixels, but {path} is all 0; leave --mask out to start "
+            "from clicks alone"
+        )
+    return mask
+
+
+def _check_request(request: SegmentRequest, raster: OpenRaster) -> None:
+    rows, columns = raster.shape
+    whole = Window(0, 0, rows, columns)
+    for click in request.clicks:
+        if not whole.contains(click):
+            raise ValueError(
+                f"expected clicks inside the image of {rows}×{columns} px (Y,X from 0,0), got "
+                f"{click.y:g},{click.x:g}; is it X,Y instead?"
+            )
+    if request.mask is None and not any(click.is_positive for click in request.clicks):
+        raise ValueError(
+            "expected a click on the object, got only clicks beside it; add --click Y,X,+"
+        )
+    side = request.field_of_view
+    if side is not None and not (math.isfinite(side) and side >= 1):
+        raise ValueError(f"expected a field of view of at least 1 px, got {side:g}")
+    if request.out.exists() and request.out.samefile(request.image):
+        raise ExportError(
+            f"expected a file to write other than the image, got {request.out} for both; "
+            "choose another --out"
+        )
+
+
+def _open_session(raster: OpenRaster, predictor: Predictor, field_of_view: float | None) -> Session:
+    from napari_edgeflow.inference.session import Session  # torch takes seconds: checks come first
+
+    return Session(raster, predictor, field_of_view)
+
+
+def _run_clicks(
+    request: SegmentRequest, session: Session, start: BoolArray | None, verbose: bool
+) -> Prediction:
+    """The prediction after the last click; progress goes to stderr, and only to a terminal."""
+    console = Console(stderr=True)
+    if start is not None:
+        session.start_from(start)
+    for number, click in enumerate(
+        track(
+            request.clicks,
+            "Segmenting",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ),
+        start=1,
+    ):
+        prediction = session.add_click(click.y, click.x, click.is_positive)
+        if verbose:
+            timings = session.timings
+            typer.echo(
+                f"click {number}: read {timings.read_s * 1e3:.0f} ms, network "
+                f"{timings.network_s * 1e3:.0f} ms, post-processing {timings.post_s * 1e3:.0f} ms",
+                err=True,
+            )
+    return prediction
+
+
+def _write(out: Path, prediction: Prediction, raster: OpenRaster) -> None:
+    labels = np.zeros(raster.shape, np.uint8)
+    labels[prediction.window.slices] = prediction.mask
+    write_label_image(out, labels, georeference=raster.georeference)
+    if raster.georeference is not None and out.suffix.lower() == ".png":
+        typer.echo(f"Note: PNG keeps no place on the map, so {out} has none", err=True)
