@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def segment(viewer: Any, widget: Any) -> None:
         look_at(viewer, stroke.centre_yx, stroke.side_px)
         for count, (y, x, is_positive) in enumerate(stroke.clicks, start=1):
             click_at(viewer, y, x, is_positive)
-            wait_until(lambda n=count: has_mask_of(controller, n), f"the mask of click {count}")
+            wait_until(partial(has_mask_of, controller, count), f"the mask of click {count}")
             print(f"      object {number}, click {count}: {controller.timings}", flush=True)
         controller.finish()
         wait_until(lambda: controller.active is None, f"the commit of object {number}")
