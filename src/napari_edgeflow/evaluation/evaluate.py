@@ -1,0 +1,156 @@
+"""One evaluation from folders to report, as the command line runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from napari_edgeflow.data.folder import FolderDataset
+from napari_edgeflow.evaluation.clicker import STOP_IOU
+from napari_edgeflow.evaluation.figures import draw_curves, draw_worst, worst_records
+from napari_edgeflow.evaluation.noc import DROP_CLICKS, DROP_MARGIN
+from napari_edgeflow.evaluation.records import ObjectRecord
+from napari_edgeflow.evaluation.report import Report, make_report, write_report
+from napari_edgeflow.evaluation.results import ResultFolder
+from napari_edgeflow.evaluation.run import (
+    Job,
+    OnProgress,
+    SegmenterSource,
+    choose_targets,
+    click_on_all,
+    open_datasets,
+)
+from napari_edgeflow.evaluation.selection import MIN_AREA_PX, MIN_VIEW_PX, Target, View
+
+_WORST_SHOWN = 16
+
+
+class IdentifiedSource(SegmenterSource, Protocol):
+    """A source of segmenters that can say which weights it uses."""
+
+    def identify(self) -> tuple[str, str | None]:
+        """(name of the model, sha256 of its weights or None)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is evaluated, on what, and how.
+
+    Attributes:
+        source: Of the segmenter.
+        folders: Data sets.
+        view: What the user looks at before the first click.
+        max_objects: Drawn at random from each data set; None takes all.
+        seed: Of that draw.
+        max_clicks: Clicks before giving up.
+        device: As asked for; only told in the report.
+    """
+
+    source: IdentifiedSource
+    folders: tuple[Path, ...]
+    view: View = "full"
+    max_objects: int | None = None
+    seed: int = 0
+    max_clicks: int = 20
+    device: str = "auto"
+
+    def settings(self) -> dict[str, object]:
+        """All that decides the figures, for the report."""
+        return {
+            "view": self.view,
+            "max_objects": self.max_objects,
+            "seed": self.seed,
+            "max_clicks": self.max_clicks,
+            "device": self.device,
+            "folders": [str(folder) for folder in self.folders],
+            "min_area_px": MIN_AREA_PX,
+            "min_view_px": MIN_VIEW_PX,
+            "stop_iou": STOP_IOU,
+            "miou_after_stop": "last value carried forward",
+            "noc_of_a_failure": self.max_clicks,
+            "drop_clicks": f"2-{DROP_CLICKS}, of those made",
+            "drop_margin": DROP_MARGIN,
+        }
+
+
+def run_evaluation(
+    evaluation: Evaluation,
+    out: Path,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    on_progress: OnProgress = lambda *_: None,
+) -> Report:
+    """The report, also written into ``out`` with its pictures, rows and masks.
+
+    Args:
+        evaluation: What to do.
+        out: Folder of its own; what is done is kept there even when it stops half-way.
+        workers: Processes; 1 works in this one.
+        resume: Go on with what ``out`` holds.
+        on_progress: Told what is going on.
+
+    Raises:
+        DatasetError: A data set is bad.
+        WeightsError: The model is unknown or bad.
+        DeviceError: The device is not there.
+        EdgeFlowError: ``out`` holds other results.
+    """
+    name, sha256 = evaluation.source.identify()
+    settings = evaluation.settings()
+    datasets = {dataset.name: dataset for dataset in open_datasets(evaluation.folders)}
+    targets = choose_targets(
+        list(datasets.values()),
+        evaluation.view,
+        max_objects=evaluation.max_objects,
+        seed=evaluation.seed,
+        on_progress=on_progress,
+    )
+    jobs = [
+        Job(evaluation.source, datasets[dataset].path, target, evaluation.max_clicks)
+        for dataset, chosen in targets.items()
+        for target in chosen
+    ]
+    identity = {"model": name, "weights_sha256": sha256, **settings}
+    results = ResultFolder(out, identity, resume=resume)
+    try:
+        click_on_all(jobs, results, workers=workers, on_progress=on_progress)
+    finally:
+        results.close()
+    records = _by_dataset(results, targets)
+    report = make_report(name, sha256, settings, records, evaluation.max_clicks)
+    write_report(report, out)
+    draw_curves(report, out / "curves.png")
+    worst = worst_records(records, _WORST_SHOWN, evaluation.max_clicks)
+    _draw_sheet(worst, datasets, targets, results, title=name)
+    return report
+
+
+def _by_dataset(
+    results: ResultFolder, targets: Mapping[str, Sequence[Target]]
+) -> dict[str, list[ObjectRecord]]:
+    """The records in the order of the targets."""
+    return {
+        dataset: [results.records[target.key] for target in chosen]
+        for dataset, chosen in targets.items()
+    }
+
+
+def _draw_sheet(
+    worst: Sequence[ObjectRecord],
+    datasets: Mapping[str, FolderDataset],
+    targets: Mapping[str, Sequence[Target]],
+    results: ResultFolder,
+    *,
+    title: str,
+) -> None:
+    """Write ``worst.png``."""
+    index = {target.key: target.index for chosen in targets.values() for target in chosen}
+    shown = [
+        (record, datasets[record.dataset][index[record.key]], results.mask(record.key))
+        for record in worst
+    ]
+    draw_worst(shown, results.path / "worst.png", title=title)
