@@ -1,0 +1,197 @@
+"""The two Points layers of the clicks, kept in step with the click log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Points
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_edgeflow.errors import RasterError
+from napari_edgeflow.gui.click_log import ClickLog
+from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape, shown_plane, visible_side
+from napari_edgeflow.gui.preview import like
+
+POSITIVE_COLOUR = "#2ecc40"
+NEGATIVE_COLOUR = "#ff4136"
+
+
+class ClickLayers:
+    """Positive (green discs) and negative (red crosses) Points layers of one image.
+
+    What the user does in them in napari's own way is written to the log; what the log
+    refuses is taken back in the layers.
+    """
+
+    changed = Signal(tuple)
+    """Planes whose clicks were added, moved or deleted in the layers."""
+    refused = Signal(str)
+    """Why a point was taken back."""
+
+    def __init__(self, viewer: Any, image: Any, log: ClickLog) -> None:
+        self._viewer = viewer
+        self._image = image
+        self._log = log
+        self._is_writing = False
+        self._is_closed = False
+        self._layers: dict[bool, Points | None] = {True: None, False: None}
+        self._handlers: dict[bool, Callable[[Any], None]] = {
+            sign: partial(self._on_data, sign) for sign in (True, False)
+        }
+
+    def layer(self, is_positive: bool) -> Points | None:
+        """The layer of this sign, None when it was not made yet or was deleted."""
+        return self._layers[is_positive]
+
+    def ensure(self) -> None:
+        """Make the layers that are missing and fill them from the log."""
+        for sign in (False, True):
+            if self._layers[sign] is None:
+                layer = self._new_layer(sign)
+                self._viewer.layers.append(layer)
+                layer.mode = "pan_zoom"
+                self._layers[sign] = layer
+                layer.events.data.connect(self._handlers[sign])
+        self.write()
+
+    def add(self, is_positive: bool, position: Sequence[float]) -> None:
+        """Add a point as if the user had added it in the layer."""
+        self.ensure()
+        layer = self._layers[is_positive]
+        if layer is None:
+            raise RuntimeError("expected the Points layer that was just made, got none")
+        layer.add(np.asarray(position, dtype=float))
+        layer.selected_data = set()
+
+    def write(self) -> None:
+        """Make the layers show what the log says."""
+        for sign, layer in self._layers.items():
+            if layer is None or self._is_closed:
+                continue
+            rows = [click.position for click in self._log.rows(sign)]
+            data = np.asarray(rows, dtype=float).reshape(len(rows), layer.ndim)
+            if not np.array_equal(data, layer.data):
+                self._is_writing = True
+                try:
+                    layer.selected_data = set()
+                    layer.data = data
+                finally:
+                    self._is_writing = False
+
+    def follow_image(self) -> None:
+        """Take over the image layer's scale, rotation and the like."""
+        for layer in self._layers.values():
+            if layer is not None:
+                layer.affine = data_to_world_matrix(self._image)
+
+    def forget(self, layer: Any) -> bool:
+        """True when ``layer``, which was deleted, was one of these; the clicks are kept."""
+        for sign, own in self._layers.items():
+            if own is not None and own is layer:
+                own.events.data.disconnect(self._handlers[sign])
+                self._layers[sign] = None
+                return True
+        return False
+
+    def close(self) -> None:
+        """Let go of the layers; those without points are removed from the viewer."""
+        self._is_closed = True
+        for layer in list(self._layers.values()):
+            if layer is not None:
+                self.forget(layer)
+                if not len(layer.data) and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+    def _new_layer(self, is_positive: bool) -> Points:
+        n = len(layer_shape(self._image))
+        return Points(
+            np.empty((0, n)),
+            ndim=n,
+            name=f"{self._image.name} · {'positive' if is_positive else 'negative'} clicks",
+            face_color=POSITIVE_COLOUR if is_positive else NEGATIVE_COLOUR,
+            border_color="white",
+            symbol="disc" if is_positive else "x",
+            size=10,
+            canvas_size_limits=(11, 15),
+            affine=data_to_world_matrix(self._image),
+            **like(self._image),
+        )
+
+    def _on_data(self, is_positive: bool, event: Any) -> None:
+        if self._is_writing or self._is_closed:
+            return
+        layer = self._layers[is_positive]
+        action = str(getattr(event.action, "value", event.action))
+        if layer is None or action not in ("added", "removed", "changed"):
+            return
+        n_known, n_rows = len(self._log.rows(is_positive)), len(layer.data)
+        rows = sorted(int(i) % max(n_rows, 1) for i in event.data_indices)
+        planes: tuple[Plane, ...] = ()
+        if action == "removed":
+            gone = sorted(int(i) for i in event.data_indices) or range(n_known)
+            planes = self._log.remove_rows(is_positive, gone)
+        elif action == "changed" and n_rows == n_known:
+            planes = self._move(is_positive, layer, rows)
+        else:
+            if action == "changed":
+                planes = self._log.remove_rows(is_positive, range(n_known))
+            known = len(self._log.rows(is_positive))
+            planes += tuple(self._add_rows(is_positive, layer.data[known:]))
+        if len(self._log.rows(is_positive)) != n_rows:
+            self._take_back()
+        if planes:
+            self.changed.emit(tuple(dict.fromkeys(planes)))
+
+    def _move(self, is_positive: bool, layer: Points, rows: list[int]) -> tuple[Plane, ...]:
+        known = self._log.rows(is_positive)
+        inside = [r for r in rows if known[r].plane.contains(*known[r].plane.yx(layer.data[r]))]
+        if len(inside) < len(rows):
+            self.refused.emit(f"a click must stay on the image {self._image.name}; moved back")
+            self._take_back()
+        return self._log.move_rows(is_positive, [(r, layer.data[r]) for r in inside])
+
+    def _add_rows(self, is_positive: bool, positions: Any) -> list[Plane]:
+        planes = []
+        for position in positions:
+            try:
+                plane = self._plane_at(position)
+            except RasterError as error:
+                self.refused.emit(str(error))
+                continue
+            y, x = plane.yx(position)
+            side = visible_side(self._viewer, self._image, plane)
+            self._log.add(is_positive, plane, plane.position(y, x), side)
+            planes.append(plane)
+        return planes
+
+    def _plane_at(self, position: Any) -> Plane:
+        shown = shown_plane(self._image, self._viewer.dims)
+        shape = layer_shape(self._image)
+        index = tuple(
+            None if at is None else round(float(position[axis]))
+            for axis, at in enumerate(shown.index)
+        )
+        plane = Plane(index, shown.shape)
+        y, x = plane.yx(position)
+        is_in_stack = all(
+            at is None or 0 <= at < side for at, side in zip(index, shape, strict=True)
+        )
+        if not (is_in_stack and plane.contains(y, x)):
+            raise RasterError(
+                f"expected a click on the image {self._image.name}, "
+                f"{plane.shape[0]} × {plane.shape[1]} px, got row {y:.1f}, column {x:.1f}; "
+                "click inside it"
+            )
+        return plane
+
+    def _take_back(self) -> None:
+        """Write the log to the layers once napari has finished with its own event."""
+        QTimer.singleShot(0, self._write_later)
+
+    def _write_later(self) -> None:
+        if not self._is_closed:
+            self.write()

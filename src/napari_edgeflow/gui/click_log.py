@@ -1,0 +1,157 @@
+"""The user's clicks in the order in which they were made, and their undo history.
+
+Points layers only know rows that shift when one is deleted; the log gives every click an id
+and is the truth from which sessions and layers are brought up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from napari_edgeflow._types import Click
+from napari_edgeflow.gui.planes import Plane
+
+Clicks = tuple["LoggedClick", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedClick:
+    """One click.
+
+    Attributes:
+        id: Grows with the order of clicking; never used twice in a log.
+        is_positive: True on the object, False beside it.
+        plane: The plane that was clicked.
+        position: Where, in the image layer's level-0 data coordinates, all axes.
+        field_of_view: Side in level-0 pixels of what the user saw when clicking.
+    """
+
+    id: int
+    is_positive: bool
+    plane: Plane
+    position: tuple[float, ...]
+    field_of_view: float
+
+    @property
+    def click(self) -> Click:
+        """The click as sessions know it."""
+        y, x = self.plane.yx(self.position)
+        return Click(y, x, self.is_positive)
+
+
+@dataclass(slots=True)
+class _History:
+    undo: list[Clicks] = field(default_factory=list)
+    redo: list[Clicks] = field(default_factory=list)
+
+
+class ClickLog:
+    """Clicks of the active objects, at most one object for each plane."""
+
+    def __init__(self) -> None:
+        self._clicks: dict[int, LoggedClick] = {}
+        self._rows: dict[bool, list[int]] = {True: [], False: []}
+        self._history: dict[Plane, _History] = {}
+        self._next_id = 1
+
+    def on_plane(self, plane: Plane) -> Clicks:
+        """Clicks of the object on this plane, first click first."""
+        return tuple(c for _, c in sorted(self._clicks.items()) if c.plane == plane)
+
+    def rows(self, is_positive: bool) -> Clicks:
+        """Clicks of one sign in the order of the rows of their Points layer."""
+        return tuple(self._clicks[id_] for id_ in self._rows[is_positive])
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """Planes that have clicks, the one clicked last at the end."""
+        return tuple(dict.fromkeys(c.plane for _, c in sorted(self._clicks.items())))
+
+    def add(
+        self, is_positive: bool, plane: Plane, position: Sequence[float], field_of_view: float
+    ) -> LoggedClick:
+        """The new click, appended to the rows of its sign."""
+        self._remember(plane)
+        place = tuple(map(float, position))
+        click = LoggedClick(self._next_id, is_positive, plane, place, field_of_view)
+        self._next_id += 1
+        self._clicks[click.id] = click
+        self._rows[is_positive].append(click.id)
+        return click
+
+    def remove_rows(self, is_positive: bool, rows: Iterable[int]) -> tuple[Plane, ...]:
+        """Planes that lost clicks when these rows of a Points layer were deleted."""
+        ids = [self._rows[is_positive][row] for row in rows]
+        planes = tuple({self._clicks[id_].plane for id_ in ids})
+        for plane in planes:
+            self._remember(plane)
+        for id_ in ids:
+            del self._clicks[id_]
+            self._rows[is_positive].remove(id_)
+        return planes
+
+    def move_rows(
+        self, is_positive: bool, moves: Iterable[tuple[int, Sequence[float]]]
+    ) -> tuple[Plane, ...]:
+        """Planes whose clicks moved: pairs of a row and its new position."""
+        moved = []
+        for row, position in moves:
+            old = self._clicks[self._rows[is_positive][row]]
+            new = replace(old, position=old.plane.position(*old.plane.yx(position)))
+            if new != old:
+                moved.append(new)
+        planes = tuple({click.plane for click in moved})
+        for plane in planes:
+            self._remember(plane)
+        self._clicks.update({click.id: click for click in moved})
+        return planes
+
+    def drop(self, plane: Plane) -> None:
+        """Forget the object on this plane, its history too."""
+        self._history.pop(plane, None)
+        self._put(plane, ())
+
+    def put(self, plane: Plane, clicks: Clicks) -> None:
+        """Give this plane these clicks, as one step that can be undone."""
+        self._remember(plane)
+        self._put(plane, clicks)
+
+    def can_undo(self, plane: Plane) -> bool:
+        """True when there is a step to take back on this plane."""
+        return bool(self._history.get(plane, _History()).undo)
+
+    def can_redo(self, plane: Plane) -> bool:
+        """True when there is a step to do again on this plane."""
+        return bool(self._history.get(plane, _History()).redo)
+
+    def undo(self, plane: Plane) -> bool:
+        """False when there was nothing to undo."""
+        if not self.can_undo(plane):
+            return False
+        history = self._history[plane]
+        history.redo.append(self.on_plane(plane))
+        self._put(plane, history.undo.pop())
+        return True
+
+    def redo(self, plane: Plane) -> bool:
+        """False when there was nothing to redo."""
+        if not self.can_redo(plane):
+            return False
+        history = self._history[plane]
+        history.undo.append(self.on_plane(plane))
+        self._put(plane, history.redo.pop())
+        return True
+
+    def _remember(self, plane: Plane) -> None:
+        history = self._history.setdefault(plane, _History())
+        history.undo.append(self.on_plane(plane))
+        history.redo.clear()
+
+    def _put(self, plane: Plane, clicks: Clicks) -> None:
+        kept = {id_: c for id_, c in self._clicks.items() if c.plane != plane}
+        self._clicks = kept | {click.id: click for click in clicks}
+        for sign in (True, False):
+            rows = [id_ for id_ in self._rows[sign] if id_ in self._clicks]
+            new = [c.id for c in clicks if c.is_positive is sign and c.id not in rows]
+            self._rows[sign] = rows + new

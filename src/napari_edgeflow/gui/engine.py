@@ -1,0 +1,226 @@
+"""The worker's side: models and sessions, touched by one thread only.
+
+A request says everything that decides the mask (image, clicks, field of view, threshold), so
+requests can be dropped or repeated without harm: the session is brought up to the request.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_edgeflow._types import AnyArray, BoolArray, Click, Prediction, Window
+from napari_edgeflow.errors import RasterError
+from napari_edgeflow.gui.planes import PlaneImage
+
+_MAX_SESSIONS = 4
+
+
+class PredictorLike(Protocol):
+    """What the window needs of ``inference.Predictor``."""
+
+    @property
+    def device_line(self) -> str:
+        """Model, device and precision in words."""
+
+
+class TimingsLike(Protocol):
+    """Seconds of the last click."""
+
+    @property
+    def read_s(self) -> float:
+        """Reading the raster."""
+
+    @property
+    def network_s(self) -> float:
+        """The network."""
+
+    @property
+    def post_s(self) -> float:
+        """Threshold and clean-up."""
+
+
+class SessionLike(Protocol):
+    """What the window needs of ``inference.Session``."""
+
+    threshold: float
+    largest_component: bool
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """Clicks so far."""
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The mask after them."""
+
+    @property
+    def timings(self) -> TimingsLike:
+        """Of the last click."""
+
+    def set_clicks(
+        self, clicks: Sequence[Click], should_stop: Callable[[], bool] | None = None
+    ) -> Prediction | None:
+        """Replace the whole list."""
+
+    def reset(self, field_of_view: float | None = None) -> None:
+        """Start a new object."""
+
+    def start_from(self, mask: BoolArray, window: Window | None = None) -> Prediction:
+        """Correct a mask made elsewhere."""
+
+
+PredictorFactory = Callable[[str], PredictorLike]
+SessionFactory = Callable[[PlaneImage, Any, float | None], SessionLike]
+
+
+class ImageRefusedError(RasterError):
+    """The image itself cannot be used, whatever the clicks."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelToCorrect:
+    """An object that is already in a Labels layer.
+
+    Attributes:
+        labels: ``(H, W)`` integers, the plane's labels; not copied.
+        label: The object's id.
+    """
+
+    labels: AnyArray
+    label: int
+
+    def cut(self) -> tuple[BoolArray, Window]:
+        """Mask of the object's bounding box, and the box.
+
+        Raises:
+            ValueError: The label is not on the plane.
+        """
+        mask = self.labels == self.label
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            raise ValueError(
+                f"expected a label that is on this slice, got {self.label}; "
+                "pick another with the Labels layer's picker"
+            )
+        window = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+        return mask[window.slices].copy(), window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Everything that decides the mask of one object."""
+
+    image: PlaneImage
+    model: str
+    object_id: int
+    clicks: tuple[Click, ...]
+    field_of_view: float
+    threshold: float
+    largest_component: bool
+    to_correct: LabelToCorrect | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """The answer to a request."""
+
+    prediction: Prediction | None
+    device_line: str
+    timings: TimingsLike
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    image: PlaneImage
+    session: SessionLike
+    started: tuple[int, float] | None = None
+
+
+class Engine:
+    """Answers requests; keeps the model and the sessions of the last few planes."""
+
+    def __init__(
+        self,
+        predictor_factory: PredictorFactory | None = None,
+        session_factory: SessionFactory | None = None,
+    ) -> None:
+        self._new_predictor = predictor_factory or load_predictor
+        self._new_session = session_factory or open_session
+        self._model: str | None = None
+        self._predictor: PredictorLike | None = None
+        self._slots: OrderedDict[Any, _Slot] = OrderedDict()
+        self._to_correct: dict[int, tuple[BoolArray, Window]] = {}
+
+    def load(self, model: str) -> str:
+        """The device line of this model, loaded now if it was not."""
+        if self._predictor is None or self._model != model:
+            self._slots.clear()
+            self._predictor, self._model = None, None
+            self._predictor = self._new_predictor(model)
+            self._model = model
+        return self._predictor.device_line
+
+    def run(self, request: Request, should_stop: Callable[[], bool]) -> Result:
+        """The mask that the request asks for.
+
+        Raises:
+            ImageRefusedError: The image cannot be opened.
+            Cancelled: ``should_stop`` said so.
+        """
+        line = self.load(request.model)
+        slot = self._slot(request)
+        if slot.started != (request.object_id, request.field_of_view):
+            self._start(slot, request)
+        session = slot.session
+        if session.clicks != request.clicks:
+            session.set_clicks(request.clicks, should_stop)
+        if session.threshold != request.threshold:
+            session.threshold = request.threshold
+        if session.largest_component != request.largest_component:
+            session.largest_component = request.largest_component
+        return Result(session.prediction, line, session.timings)
+
+    def _slot(self, request: Request) -> _Slot:
+        image = request.image
+        key = (id(image.data), image.plane)
+        slot = self._slots.pop(key, None)
+        if slot is None:
+            try:
+                session = self._new_session(image, self._predictor, request.field_of_view)
+            except (RasterError, ValueError, TypeError) as error:
+                raise ImageRefusedError(f"{image.name}: {error}") from error
+            slot = _Slot(image, session)
+        self._slots[key] = slot
+        while len(self._slots) > _MAX_SESSIONS:
+            self._slots.popitem(last=False)
+        return slot
+
+    def _start(self, slot: _Slot, request: Request) -> None:
+        slot.started = None
+        slot.session.reset(request.field_of_view)
+        if request.to_correct is not None:
+            if request.object_id not in self._to_correct:
+                self._to_correct[request.object_id] = request.to_correct.cut()
+            slot.session.start_from(*self._to_correct[request.object_id])
+        slot.started = (request.object_id, request.field_of_view)
+
+
+def load_predictor(model: str) -> PredictorLike:
+    """The model of the zoo; imports torch, so only in the worker."""
+    from napari_edgeflow.inference.predictor import Predictor
+
+    return Predictor.from_zoo(model)
+
+
+def open_session(image: PlaneImage, predictor: Any, field_of_view: float | None) -> SessionLike:
+    """A session on a plane of a layer."""
+    from napari_edgeflow.inference.session import Session
+    from napari_edgeflow.raster.open import open_raster
+
+    source, axes, index = image.source()
+    return Session(open_raster(source, axes=axes, index=index), predictor, field_of_view)

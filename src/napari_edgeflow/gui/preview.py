@@ -1,0 +1,85 @@
+"""The active object's mask: a small Labels layer that is moved to where the object is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_edgeflow._types import BoolArray, Prediction, Window
+from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape
+
+_COLOUR = "#00c8ff"
+
+
+class Preview:
+    """Shows one prediction at a time; its cost follows the object, not the image."""
+
+    def __init__(self, viewer: Any, image: Any) -> None:
+        self._viewer = viewer
+        self._image = image
+        self.layer: Labels | None = None
+
+    def show(self, plane: Plane, prediction: Prediction | None) -> None:
+        """Put the mask of this prediction on the screen, or nothing for None."""
+        found = None if prediction is None else _bounding_box(prediction)
+        if found is None:
+            self.clear()
+            return
+        mask, window = found
+        layer = self._ensure_layer()
+        shape = iter(mask.shape)
+        full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
+        layer.data = mask.astype(np.uint8).reshape(full_shape)
+        layer.translate = plane.position(window.y0, window.x0)
+
+    def clear(self) -> None:
+        """Show nothing; the layer stays."""
+        if self.layer is not None and self.layer.data.any():
+            self.layer.data = np.zeros((1,) * self.layer.ndim, np.uint8)
+
+    def follow_image(self) -> None:
+        """Take over the image layer's scale, rotation and the like."""
+        if self.layer is not None:
+            self.layer.affine = data_to_world_matrix(self._image)
+
+    def _ensure_layer(self) -> Labels:
+        if self.layer is None or self.layer not in self._viewer.layers:
+            active = self._viewer.layers.selection.active
+            n = len(layer_shape(self._image))
+            self.layer = Labels(
+                np.zeros((1,) * n, np.uint8),
+                name=f"{self._image.name} · active object",
+                colormap=DirectLabelColormap(
+                    color_dict={None: "transparent", 0: "transparent", 1: _COLOUR}
+                ),
+                opacity=0.5,
+                affine=data_to_world_matrix(self._image),
+                **like(self._image),
+            )
+            self.layer.editable = False
+            position = self._viewer.layers.index(self._image) + 1
+            self._viewer.layers.insert(position, self.layer)
+            self._viewer.layers.selection.active = active
+        return self.layer
+
+
+def like(image: Any) -> dict[str, Any]:
+    """Units and axis names of a layer, so that napari sees its companions in the same space."""
+    return {
+        name: getattr(image, name) for name in ("units", "axis_labels") if hasattr(image, name)
+    }
+
+
+def _bounding_box(prediction: Prediction) -> tuple[BoolArray, Window] | None:
+    mask, window = prediction.mask, prediction.window
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    box = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    placed = Window(
+        box.y0 + window.y0, box.x0 + window.x0, box.y1 + window.y0, box.x1 + window.x0
+    )
+    return mask[box.slices], placed

@@ -1,0 +1,76 @@
+"""Fixtures of the window's tests: a controller on fakes, and the messages that were shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+
+from napari_edgeflow.gui.controller import Controller
+
+from .fakes import FakePredictor, FakeSession
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """Texts of the napari notifications of the test."""
+    shown: list[str] = []
+
+    def note(event: Any) -> None:
+        shown.append(str(event.message))
+
+    notification_manager.notification_ready.connect(note)
+    yield shown
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.fixture
+def predictor() -> FakePredictor:
+    return FakePredictor()
+
+
+@pytest.fixture
+def make_controller(
+    qtbot: Any, predictor: FakePredictor
+) -> Iterator[Callable[..., Controller]]:
+    made: list[Controller] = []
+
+    def make(viewer: Any) -> Controller:
+        controller = Controller(viewer, lambda _name: predictor, FakeSession)
+        made.append(controller)
+        return controller
+
+    yield make
+    predictor.gate.set()
+    for controller in made:
+        controller.close()
+        qtbot.waitUntil(lambda worker=controller.worker: not worker.is_alive)
+
+
+@pytest.fixture
+def settle(qtbot: Any) -> Callable[[Controller], None]:
+    """Wait until the controller's worker has nothing left to do."""
+
+    def wait(controller: Controller) -> None:
+        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=10_000)
+
+    return wait
+
+
+@pytest.fixture
+def preview_mask() -> Callable[[Controller, tuple[int, ...]], Any]:
+    """The preview's pixels in an array of the image's shape."""
+
+    def full(controller: Controller, shape: tuple[int, ...]) -> Any:
+        whole = np.zeros(shape, dtype=bool)
+        layer = controller.binding.preview.layer if controller.binding else None
+        if layer is not None and layer.data.any():
+            start = [round(float(t)) for t in layer.translate]
+            box = tuple(slice(s, s + n) for s, n in zip(start, layer.data.shape, strict=True))
+            whole[box] = layer.data.astype(bool)
+        return whole
+
+    return full
