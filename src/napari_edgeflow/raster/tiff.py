@@ -34,14 +34,14 @@ def open_tiff(
     """
     try:
         file = tifffile.TiffFile(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
         raise _damaged(path, error) from error
     try:
         return _describe(file, path, axes, index)
     except RasterError:
         file.close()
         raise
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+    except Exception as error:
         file.close()
         raise _damaged(path, error) from error
 
