@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,9 +125,10 @@ def make_venv(venv: Path) -> None:
 
 
 def run_pip(venv: Path, arguments: list[str]) -> None:
-    """Runs pip and shows one short line for each thing it does."""
+    """Runs pip and shows one short line for each package; all of its last lines when it fails."""
     python = str(venv / "bin" / "python")
     options = ["--disable-pip-version-check", "--progress-bar", "off"]
+    last_lines: deque[str] = deque(maxlen=40)
     with subprocess.Popen(
         [python, "-m", "pip", "install", *options, *arguments],
         stdout=subprocess.PIPE,
@@ -134,14 +136,27 @@ def run_pip(venv: Path, arguments: list[str]) -> None:
         text=True,
         cwd=ROOT,
     ) as process:
-        assert process.stdout is not None
-        shown = ("Collecting", "  Downloading", "Installing", "Successfully", "ERROR", "WARNING")
-        for line in process.stdout:
-            if line.startswith(shown):
-                text = line.rstrip()
-                print(f"      {text[:110]}{'…' if len(text) > 110 else ''}", flush=True)
+        for line in process.stdout or ():
+            last_lines.append(line)
+            if shown := summarise(line):
+                print(f"      {shown}", flush=True)
     if process.returncode != 0:
-        raise SetupError(f"pip could not install {' '.join(arguments)}; see the lines above")
+        raise SetupError(
+            f"pip could not install {' '.join(arguments)}; its last lines were:\n\n"
+            + "".join(last_lines)
+        )
+
+
+def summarise(line: str) -> str:
+    """What is worth showing of a line of pip's, in a few words; empty when nothing is."""
+    text = line.strip()
+    if text.startswith("Collecting "):
+        return text.partition(" (from ")[0]
+    if text.startswith("Downloading ") and " MB)" in text:
+        return f"downloading {text.rpartition('(')[2].rstrip(')')}"
+    if text.startswith("Installing collected packages: "):
+        return f"installing {text.count(',') + 1} packages …"
+    return ""
 
 
 def install_torch(venv: Path, torch: str, index: str | None) -> None:
