@@ -195,10 +195,9 @@ def test_gdal_overviews_are_levels(tmp_path: Path, driver: str) -> None:
 
 def test_jpeg_ycbcr_comes_out_as_rgb(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    image = np.zeros((3, 256, 320), np.uint8)
-    for band, value in enumerate((200, 90, 20)):
-        image[band] = value
-    image[:, 128:, 160:] = np.array([10, 60, 240], np.uint8)[:, None, None]
+    share = np.linspace(0, 1, 256)[:, None] * np.linspace(0, 1, 320)
+    first, last = np.array([[200, 90, 20], [10, 60, 240]])[:, :, None, None]
+    image = (first + share * (last - first)).round().astype(np.uint8)
     with rasterio.open(
         path, "w", driver="GTiff", count=3, height=256, width=320, dtype="uint8", tiled=True,
         blockxsize=128, blockysize=128, compress="jpeg", photometric="ycbcr", quality=95,
@@ -209,9 +208,11 @@ def test_jpeg_ycbcr_comes_out_as_rgb(tmp_path: Path) -> None:
         assert file.pages.first.photometric == tifffile.PHOTOMETRIC.YCBCR
     with open_tiff(path) as raster, rasterio.open(path) as judge:
         pixels = raster.read(Window(0, 0, 256, 320)).astype(int)
-        assert np.abs(pixels - np.moveaxis(judge.read(), 0, -1)).max() <= 3
-        np.testing.assert_allclose(pixels[5, 5], [200, 90, 20], atol=4)
-        np.testing.assert_allclose(pixels[250, 310], [10, 60, 240], atol=4)
+        difference = np.abs(pixels - np.moveaxis(judge.read(), 0, -1))
+        assert difference.max() <= 5  # decoders differ in how they enlarge the chroma
+        assert difference.mean() < 0.5
+        np.testing.assert_allclose(pixels[0, 0], [200, 90, 20], atol=4)
+        np.testing.assert_allclose(pixels[255, 319], [10, 60, 240], atol=4)
 
 
 def test_ycbcr_without_jpeg_is_refused(tmp_path: Path) -> None:
@@ -225,7 +226,11 @@ def test_a_palette_becomes_rgb(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     indices = _pixels(70, 90)
     colormap = np.random.default_rng(2).integers(0, 256, (3, 256)).astype(np.uint16) * 257
-    tifffile.imwrite(path, indices, photometric="palette", colormap=colormap)
+    pixel_size = (33550, 12, 3, (1.0, 1.0, 0.0), True)
+    corner = (33922, 12, 6, (0.0, 0.0, 0.0, 5.0, 5.0, 0.0), True)
+    tifffile.imwrite(
+        path, indices, photometric="palette", colormap=colormap, extratags=[pixel_size, corner]
+    )
     with open_tiff(path) as raster, rasterio.open(path) as judge:
         table = judge.colormap(1)
         expected = np.array([table[i][:3] for i in range(256)], np.uint8)[indices]
@@ -307,8 +312,11 @@ def test_a_file_cut_anywhere_is_an_error(tmp_path: Path, layout: str) -> None:
     whole = tmp_path / "whole.tif"
     tifffile.imwrite(whole, image, **options[layout])
     content = whole.read_bytes()
+    with tifffile.TiffFile(whole) as file:
+        page: Any = file.pages.first
+        end = max(o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
     before = _open_handles()
-    for size in [0, 2, 4, 7, 8, 40, 200, len(content) // 2, len(content) - 1]:
+    for size in [0, 2, 4, 7, 8, 40, 200, len(content) // 2, end - 1]:
         path = tmp_path / "cut.tif"
         path.write_bytes(content[:size])
         with pytest.raises(RasterError, match=r"cut\.tif: expected .*again"):

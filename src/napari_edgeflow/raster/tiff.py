@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,10 @@ def _describe(
 
 def _largest_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     usable = [series for series in file.series if {"Y", "X"} <= set(series.axes)]
+    if not file.series:
+        raise _damaged(path, ValueError("it holds no image"))
     if not usable:
-        came = ", ".join(f"{series.axes} {series.shape}" for series in file.series) or "none"
+        came = ", ".join(f"{series.axes} {series.shape}" for series in file.series)
         raise RasterError(
             f"{path.name}: expected an image with rows and columns, got {came}; "
             "save it as an ordinary TIFF first"
@@ -99,6 +102,8 @@ def _check_page(page: Any, path: Path) -> None:
 def _check_complete(level: tifffile.TiffPageSeries, path: Path, size: int) -> None:
     """Refuse a file that ends before its pixels do."""
     page = level.keyframe
+    if min(len(page.dataoffsets), len(page.databytecounts)) < math.prod(page.chunked):
+        raise _damaged(path, ValueError("it does not say where its pixels are"))
     ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
     if level.dataoffset is not None:
         ends.append(level.dataoffset + level.nbytes)
