@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +112,14 @@ def test_manifest_offers_exactly_these_samples() -> None:
     assert offered == {
         name: f"{opener.__module__}:{opener.__name__}" for name, (opener, _) in SAMPLES.items()
     }
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_napari_opens_the_sample(make_napari_viewer: Callable[[], Any], name: str) -> None:
+    opener, shape = SAMPLES[name]
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open_sample("napari-edgeflow", name)
+    assert layer.rgb is (len(shape) == 3)
+    assert layer in viewer.layers
+    np.testing.assert_array_equal(layer.data, opener()[0][0])
+    assert Path(layer.metadata["path"]).stem == name
