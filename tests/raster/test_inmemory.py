@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from typing import Any
 
-import dask.array
 import numpy as np
 import pytest
 import zarr
@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.inmemory import ArrayRaster
+
+dask_array: Any = importlib.import_module("dask.array")  # untyped
 
 
 class GuardedArray:
@@ -145,7 +147,7 @@ def test_lazy_arrays(kind: str) -> None:
     if kind == "zarr":
         lazy = zarr.array(image, chunks=(1, 64, 64))
     else:
-        lazy = dask.array.from_array(image, chunks=(1, 64, 64))
+        lazy = dask_array.from_array(image, chunks=(1, 64, 64))
     raster = ArrayRaster([lazy], axes="CYX")
     assert raster.levels[0].chunk == (64, 64)
     np.testing.assert_array_equal(
@@ -161,7 +163,7 @@ def test_dask_computes_only_the_chunks_of_the_window() -> None:
         computed.append(block_info[None]["chunk-location"])
         return np.zeros(block_info[None]["chunk-shape"], np.uint8)
 
-    lazy = dask.array.map_blocks(
+    lazy = dask_array.map_blocks(
         make, chunks=((50,) * 20, (50,) * 20), dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
     )
     ArrayRaster([lazy]).read(Window(100, 150, 200, 200))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array
 import numpy as np
 import pytest
 import tifffile
@@ -17,6 +17,8 @@ from PIL import Image
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.open import open_raster
+
+dask_array: Any = importlib.import_module("dask.array")  # untyped
 
 
 @dataclass
@@ -80,7 +82,7 @@ def test_layers_grey_rgb_and_multiscale() -> None:
 
 def test_the_slice_of_a_stack_layer() -> None:
     stack = _pixels(3, 5, 20, 30)
-    raster = open_raster(Layer(dask.array.from_array(stack)), index=(2, 4))
+    raster = open_raster(Layer(dask_array.from_array(stack)), index=(2, 4))
     np.testing.assert_array_equal(_everything(raster)[:, :, 0], stack[2, 4])
     with pytest.raises(RasterError, match=r"cells: .*T = 3, Z = 5, got no index"):
         open_raster(Layer(stack))

@@ -235,7 +235,8 @@ def test_a_palette_becomes_rgb(tmp_path: Path) -> None:
         table = judge.colormap(1)
         expected = np.array([table[i][:3] for i in range(256)], np.uint8)[indices]
         window = Window(3, 4, 70, 90)
-        assert (raster.n_bands, raster.dtype) == (3, np.uint8)
+        assert raster.n_bands == 3
+        assert raster.dtype == np.uint8
         np.testing.assert_array_equal(raster.read(window), expected[window.slices])
         np.testing.assert_array_equal(
             raster.read(window, bands=[2]), expected[window.slices][:, :, 2:]
@@ -327,7 +328,7 @@ def test_a_file_cut_anywhere_is_an_error(tmp_path: Path, layout: str) -> None:
 def test_damaged_tiles_are_an_error_when_they_are_read(tmp_path: Path) -> None:
     path = _tiled(tmp_path / "a.tif", _pixels(256, 256))
     with tifffile.TiffFile(path) as file:
-        offset = file.pages.first.dataoffsets[0]  # type: ignore[union-attr]
+        offset = file.pages.first.dataoffsets[0]
     content = bytearray(path.read_bytes())
     content[offset : offset + 200] = bytes(200)
     path.write_bytes(content)
