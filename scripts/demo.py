@@ -154,7 +154,7 @@ def run_by_itself(folder: Path) -> None:
     announce(1, "opening napari on a virtual display")
     viewer, widget = open_window()
     announce(2, "loading the model")
-    widget.set_tool_active(True)
+    widget.tool_button.setChecked(True)
     wait_until(lambda: bool(widget.controller.device_line), "loading the model")
     print(f"      {widget.controller.device_line}", flush=True)
     announce(3, f"clicking on {len(STROKES)} roofs")
@@ -171,8 +171,8 @@ def run_for_user() -> None:
 
     announce(1, "opening napari; close its window to end")
     _viewer, widget = open_window()
-    widget.set_tool_active(True)
-    print("      left click on a roof, right click beside it, then Finish", flush=True)
+    widget.tool_button.setChecked(True)
+    print("      left click on a roof, right click beside it, then Next object", flush=True)
     napari.run()
 
 
