@@ -1,0 +1,127 @@
+"""Value types that travel through every layer: clicks, windows, predictions.
+
+Coordinates are ``(y, x)`` with pixel centres on the integers (as in napari's data
+coordinates): pixel ``(r, c)`` covers ``[r - 0.5, r + 0.5) × [c - 0.5, c + 0.5)``.
+Windows are half-open boxes of whole pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+LabelArray = npt.NDArray[np.integer[Any]]
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click in level-0 pixels of the image.
+
+    Attributes:
+        y: Row, pixel centres on the integers.
+        x: Column, pixel centres on the integers.
+        is_positive: True on the object, False beside it.
+    """
+
+    y: float
+    x: float
+    is_positive: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.y) and math.isfinite(self.x)):
+            raise ValueError(f"a click needs finite coordinates, got y={self.y}, x={self.x}")
+
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """(row, column) of the pixel that holds the click."""
+        return math.floor(self.y + 0.5), math.floor(self.x + 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open box ``[y0, y1) × [x0, x1)`` of pixels, level 0 unless a name says otherwise."""
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+    def __post_init__(self) -> None:
+        if self.y1 <= self.y0 or self.x1 <= self.x0:
+            raise ValueError(f"a window needs y1 > y0 and x1 > x0, got {self}")
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Slices that cut this window out of an array of the whole raster."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    def contains(self, click: Click) -> bool:
+        """True when the click's pixel lies in the window."""
+        row, column = click.pixel
+        return self.y0 <= row < self.y1 and self.x0 <= column < self.x1
+
+    def union(self, other: Window) -> Window:
+        """Smallest window that covers both."""
+        return Window(
+            min(self.y0, other.y0),
+            min(self.x0, other.x0),
+            max(self.y1, other.y1),
+            max(self.x1, other.x1),
+        )
+
+    def intersect(self, other: Window) -> Window | None:
+        """Common part of both, or None when they do not overlap."""
+        y0, x0 = max(self.y0, other.y0), max(self.x0, other.x0)
+        y1, x1 = min(self.y1, other.y1), min(self.x1, other.x1)
+        return Window(y0, x0, y1, x1) if y1 > y0 and x1 > x0 else None
+
+    def relative_to(self, outer: Window) -> Window:
+        """This window in the pixel coordinates of ``outer``'s own array."""
+        return Window(
+            self.y0 - outer.y0, self.x0 - outer.x0, self.y1 - outer.y0, self.x1 - outer.x0
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What the network says after the clicks so far.
+
+    Attributes:
+        window: The part of the raster that was looked at, level-0 pixels.
+        probs: ``(h, w) float32 in [0, 1]``: probability of the object, of the window.
+        mask: ``(h, w) bool``: the object after threshold and post-processing.
+        score: Mean confidence inside the mask, in [0, 1]; 0 for an empty mask.
+    """
+
+    window: Window
+    probs: FloatArray
+    mask: BoolArray
+    score: float
+
+    def full_mask(self, shape: tuple[int, int]) -> BoolArray:
+        """``shape`` bool array of the whole raster with the mask at its place."""
+        full = np.zeros(shape, dtype=bool)
+        full[self.window.slices] = self.mask
+        return full

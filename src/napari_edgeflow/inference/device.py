@@ -1,0 +1,49 @@
+"""Which device and number format the network runs in, and how to say so."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_edgeflow.errors import DeviceError
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device that ``name`` asks for.
+
+    Args:
+        name: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: That device is not on this machine.
+        ValueError: No such name.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "cuda" or name.startswith("cuda:"):
+        return _cuda(name)
+    raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+
+
+def _cuda(name: str) -> torch.device:
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"device {name!r} was asked for, but PyTorch {torch.__version__} sees no CUDA GPU "
+            "here; use device 'cpu' or 'auto', or install a CUDA build of PyTorch and a driver"
+        )
+    number = name.partition(":")[2] or "0"
+    count = torch.cuda.device_count()
+    if not number.isdigit() or int(number) >= count:
+        raise DeviceError(
+            f"device {name!r} was asked for, but there are {count} CUDA GPUs (0…{count - 1})"
+        )
+    return torch.device("cuda", int(number))
+
+
+def describe_device(device: torch.device, precision: str) -> str:
+    """One line for people: ``CPU, 2 threads, float32`` or ``NVIDIA H200, bfloat16``."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, {precision}"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}, {precision}"

@@ -1,0 +1,162 @@
+"""A network ready to answer: numpy in, numpy out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from napari_edgeflow._types import BoolArray, Click, FloatArray
+from napari_edgeflow.clicks.encode import disk_maps, mask_edge
+from napari_edgeflow.inference.device import describe_device, resolve_device
+from napari_edgeflow.nn.base import InteractiveNetwork
+from napari_edgeflow.nn.fold import fold_batch_norms
+from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_last
+from napari_edgeflow.zoo.catalog import find_model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawPrediction:
+    """The network's answer on one view.
+
+    Attributes:
+        logits: ``(h, w) float32``: mask logits.
+        prior: ``(h, w) float32 in [0, 1]``: what the next click gets back.
+    """
+
+    logits: FloatArray
+    prior: FloatArray
+
+
+class SupportsPredict(Protocol):
+    """What a session needs from whatever answers clicks."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    @property
+    def input_side(self) -> int:
+        """Side in pixels of the views it likes."""
+        ...
+
+    def predict(
+        self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None
+    ) -> RawPrediction:
+        """The answer for ``(h, w, 3) float32 in [0, 1]`` and clicks in its pixels."""
+        ...
+
+    def prior_from_mask(self, mask: BoolArray) -> FloatArray:
+        """``(h, w) float32``: the prior that stands for a mask made elsewhere."""
+        ...
+
+
+class Predictor:
+    """A network on its device.
+
+    Args:
+        network: Any registered network with its weights.
+        name: Shown to the user.
+        device: See ``resolve_device``.
+
+    Raises:
+        DeviceError: The device is not there.
+    """
+
+    def __init__(
+        self, network: InteractiveNetwork, *, name: str, device: str = "auto", sha256: str = ""
+    ) -> None:
+        self.name = name
+        self.sha256 = sha256
+        self.device = resolve_device(device)
+        self.input_side = network.spec.input_side
+        self._spec = network.spec
+        network.eval()
+        fold_batch_norms(network)
+        self._network = to_channels_last(network, self.device)
+        self._autocast = self.device.type == "cuda"
+
+    @classmethod
+    def from_zoo(cls, name: str = "default", device: str = "auto") -> Predictor:
+        """The model called ``name``, or the one in the safetensors file at that path.
+
+        Raises:
+            ValueError: No model has that name.
+            WeightsError: Its file is missing, corrupt or of another network.
+            DeviceError: The device is not on this machine.
+        """
+        resolve_device(device)
+        info = find_model(name)
+        network = build_network(info.network, align=info.align or None)
+        load_weights(network, info.path)
+        return cls(network, name=info.name, device=device, sha256=info.sha256)
+
+    @property
+    def device_line(self) -> str:
+        """Model, device and number format, for the user."""
+        precision = "bfloat16 where exact enough" if self._autocast else "float32"
+        return f"{self.name} · {describe_device(self.device, precision)}"
+
+    def predict(
+        self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None
+    ) -> RawPrediction:
+        """Logits and prior for one view.
+
+        Args:
+            image: ``(h, w, 3) float32 in [0, 1]``, RGB, any size.
+            clicks: In the image's pixels.
+            prior: ``(h, w) float32 in [0, 1]`` of the step before; None at the start.
+
+        Raises:
+            ValueError: The prior's shape is not the image's.
+        """
+        height, width = image.shape[:2]
+        if prior is None:
+            prior = np.zeros((height, width), np.float32)
+        elif prior.shape != (height, width):
+            raise ValueError(f"prior must be {(height, width)} like the image, got {prior.shape}")
+        maps = disk_maps(clicks, (height, width), self._spec.click_radius_px)
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+        tensors = [pixels, torch.from_numpy(maps)[None], torch.from_numpy(prior)[None, None]]
+        with torch.inference_mode():
+            return self._run(*(self._to_device(tensor) for tensor in tensors))
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor
+
+    def _run(self, image: torch.Tensor, maps: torch.Tensor, prior: torch.Tensor) -> RawPrediction:
+        image = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+            output = self._network(image, maps, prior)
+        logits = output.mask_logits[0, 0].float()
+        if self._spec.prior == "edge" and output.edge_logits is not None:
+            fed_back = torch.sigmoid(output.edge_logits[0, 0].float())
+        else:
+            fed_back = torch.sigmoid(logits)
+        return RawPrediction(logits.cpu().numpy(), fed_back.cpu().numpy())
+
+    def prior_from_mask(self, mask: BoolArray) -> FloatArray:
+        """``(h, w) float32``: the mask's edge or the mask, whichever the network expects."""
+        if self._spec.prior == "edge":
+            return mask_edge(mask)
+        return mask.astype(np.float32)
+
+
+def network_shape(window_shape: tuple[int, int], input_side: int) -> tuple[int, int]:
+    """(h, w) at which a window is shown to the network.
+
+    The aspect is kept and the number of pixels is that of a square of ``input_side``, so
+    that every click costs the same.
+    """
+    height, width = window_shape
+    scale = input_side / math.sqrt(height * width)
+    longest = 2.5 * input_side
+    scale = min(scale, longest / max(height, width))
+    return max(round(height * scale), 16), max(round(width * scale), 16)

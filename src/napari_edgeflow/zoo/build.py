@@ -1,0 +1,124 @@
+"""From a name to a network, and from a file to its weights, strictly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_edgeflow.errors import WeightsError
+from napari_edgeflow.nn.base import InteractiveNetwork
+from napari_edgeflow.nn.edgeflow import (
+    EDGEFLOW_18,
+    EDGEFLOW_18S,
+    EDGEFLOW_18XS,
+    EdgeFlow,
+    EdgeFlowConfig,
+)
+from napari_edgeflow.nn.flow import AlignTarget
+
+_EDGEFLOW: dict[str, EdgeFlowConfig] = {
+    "edgeflow-18": EDGEFLOW_18,
+    "edgeflow-18s": EDGEFLOW_18S,
+    "edgeflow-18xs": EDGEFLOW_18XS,
+}
+
+
+def network_names() -> tuple[str, ...]:
+    """Registered architectures."""
+    return tuple(_EDGEFLOW)
+
+
+def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
+    """A freshly initialised network.
+
+    Args:
+        name: Registered architecture.
+        align: Overrides what the late fusions' flow moves.
+
+    Raises:
+        ValueError: No such architecture.
+    """
+    if name not in _EDGEFLOW:
+        raise ValueError(f"no network is called {name!r}; known are {', '.join(_EDGEFLOW)}")
+    config = _EDGEFLOW[name]
+    if align is not None:
+        config = replace(config, align=cast(AlignTarget, align))
+    builder: Callable[[EdgeFlowConfig], InteractiveNetwork] = EdgeFlow
+    return builder(config)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that a weights file carries: which network it is for, its training.
+
+    Raises:
+        WeightsError: The file is missing or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path} is not a readable safetensors file ({error}); reinstall napari-edgeflow "
+            "or choose another model"
+        ) from error
+
+
+def load_weights(network: InteractiveNetwork, path: Path) -> None:
+    """Fills the network from a safetensors file, in place; every name and shape must match.
+
+    Raises:
+        WeightsError: The file is unreadable or belongs to another network.
+    """
+    read_metadata(path)
+    state = {name: value.float() for name, value in load_file(path).items()}
+    own = network.state_dict()
+    for name in own:
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, own[name])
+    wrong = sorted(set(own) ^ set(state))
+    wrong += [n for n in own if n in state and own[n].shape != state[n].shape]
+    if wrong:
+        shown = ", ".join(wrong[:3])
+        raise WeightsError(
+            f"{path} holds weights of another network: {len(wrong)} parameters are missing, "
+            f"left over or of another shape (for example {shown})"
+        )
+    network.load_state_dict(state)
+
+
+def save_weights(
+    state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], *, half: bool = False
+) -> None:
+    """Writes weights as safetensors, atomically; batch counters are left out.
+
+    Args:
+        state: A network's state dict.
+        path: The file to write.
+        metadata: Text to keep with the weights.
+        half: Store float16.
+    """
+    kept = {n: v.cpu().contiguous() for n, v in state.items() if v.dtype.is_floating_point}
+    if half:
+        kept = {name: value.half() for name, value in kept.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(kept, temporary, metadata=dict(metadata))
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def to_channels_last(network: InteractiveNetwork, device: torch.device) -> InteractiveNetwork:
+    """The network itself, on the device, its kernels laid out for fast convolutions."""
+    network.to(device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network

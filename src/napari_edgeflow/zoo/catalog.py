@@ -1,0 +1,153 @@
+"""The models that can be chosen, without loading torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_edgeflow.errors import WeightsError
+
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsInfo:
+    """A model: an architecture and the file with its weights.
+
+    Attributes:
+        name: What the user chooses.
+        network: Registered architecture.
+        path: The safetensors file.
+        sha256: Of the file; empty for a file that is not in the catalogue.
+        licence: Of the weights.
+        summary: One line.
+        align: Overrides the architecture's align target when not empty.
+        bundled: The file comes with the package.
+    """
+
+    name: str
+    network: str
+    path: Path
+    sha256: str
+    licence: str
+    summary: str
+    align: str = ""
+    bundled: bool = True
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file, 0 when it is not there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+
+def list_models() -> tuple[WeightsInfo, ...]:
+    """All bundled models, the default first.
+
+    Raises:
+        WeightsError: The catalogue file is damaged.
+    """
+    try:
+        entries = json.loads((_WEIGHTS / "catalog.json").read_text())
+        return tuple(_entry(item) for item in entries)
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"the model catalogue {_WEIGHTS / 'catalog.json'} cannot be read ({error!r}); "
+            "reinstall napari-edgeflow"
+        ) from error
+
+
+def _entry(item: dict[str, str]) -> WeightsInfo:
+    return WeightsInfo(
+        name=item["name"],
+        network=item["network"],
+        path=_WEIGHTS / item["file"],
+        sha256=item["sha256"],
+        licence=item["licence"],
+        summary=item["summary"],
+        align=item.get("align", ""),
+    )
+
+
+def find_model(name: str = "default") -> WeightsInfo:
+    """The model called ``name``; its file is there and its hash is right.
+
+    Args:
+        name: ``default``, a catalogue name, or the path of a safetensors file that says in
+            its metadata which network it is for.
+
+    Raises:
+        ValueError: No model has that name.
+        WeightsError: The file is missing, damaged, or says nothing about its network.
+    """
+    if name.endswith(".safetensors"):
+        return _from_file(Path(name))
+    models = list_models()
+    if name == "default":
+        info = models[0]
+    else:
+        named = [item for item in models if item.name == name]
+        if not named:
+            known = ", ".join(("default", *(item.name for item in models)))
+            raise ValueError(
+                f"no model is called {name!r}; known are {known}, or give the path of a "
+                ".safetensors file"
+            )
+        info = named[0]
+    _check_hash(info)
+    return info
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
+
+
+def _check_hash(info: WeightsInfo) -> None:
+    found = file_sha256(info.path)
+    if found != info.sha256:
+        raise WeightsError(
+            f"{info.path} is damaged: its sha256 is {found[:12]}… where {info.sha256[:12]}… "
+            "was expected; reinstall napari-edgeflow"
+        )
+
+
+def _from_file(path: Path) -> WeightsInfo:
+    """A model from a file of the user's, by what its header says."""
+    sha256 = file_sha256(path)
+    metadata = _header(path).get("__metadata__", {})
+    network = metadata.get("network", "") if isinstance(metadata, dict) else ""
+    if not network:
+        raise WeightsError(
+            f"{path} does not say which network it is for: its safetensors metadata has no "
+            "'network' entry, as files written by 'napari-edgeflow train' have"
+        )
+    align = str(metadata.get("align", ""))
+    return WeightsInfo(
+        path.stem, str(network), path, sha256, "unknown", f"weights from {path}", align, False
+    )
+
+
+def _header(path: Path) -> dict[str, object]:
+    """The JSON header of a safetensors file: 8 bytes of length, then the text."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= 10_000_000:
+            raise WeightsError(f"{path} is not a safetensors file: its header has no valid length")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise WeightsError(f"{path} is not a safetensors file: its header is no JSON") from error
+    if not isinstance(header, dict):
+        raise WeightsError(f"{path} is not a safetensors file: its header is no table")
+    return header
