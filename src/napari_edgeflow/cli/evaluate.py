@@ -62,7 +62,6 @@ def evaluate(
 
         evaluation = Evaluation(
             source=ModelSource(model, device.value),
-            device=device.value,
             folders=tuple(folders),
             view=view.value,
             max_objects=max_objects,

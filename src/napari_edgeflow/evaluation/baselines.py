@@ -127,7 +127,7 @@ class RandomWalker(_CropBaseline):
         _draw_frame(seeds, 2)
         for click in clicks:
             _draw_disk(seeds, click, seed_radius(max(seeds.shape)), 1 if click.is_positive else 2)
-        if not np.any(seeds == 0) or len(np.unique(seeds)) < 3:
+        if len(np.unique(seeds)) < 3 or pixels.min() == pixels.max():  # nowhere or nothing to walk
             return np.asarray(seeds == 1, dtype=bool)
         values = pixels.astype(np.float64) / 255
         with warnings.catch_warnings():

@@ -34,6 +34,10 @@ class IdentifiedSource(SegmenterSource, Protocol):
         """(name of the model, sha256 of its weights or None)."""
         ...
 
+    def find_device(self) -> str:
+        """Where it will run."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -46,7 +50,6 @@ class Evaluation:
         max_objects: Drawn at random from each data set; None takes all.
         seed: Of that draw.
         max_clicks: Clicks before giving up.
-        device: As asked for; only told in the report.
     """
 
     source: IdentifiedSource
@@ -55,7 +58,6 @@ class Evaluation:
     max_objects: int | None = None
     seed: int = 0
     max_clicks: int = 20
-    device: str = "auto"
 
     def settings(self) -> dict[str, object]:
         """All that decides the figures, for the report."""
@@ -64,7 +66,7 @@ class Evaluation:
             "max_objects": self.max_objects,
             "seed": self.seed,
             "max_clicks": self.max_clicks,
-            "device": self.device,
+            "device": self.source.find_device(),
             "folders": [str(folder) for folder in self.folders],
             "min_area_px": MIN_AREA_PX,
             "min_view_px": MIN_VIEW_PX,
@@ -121,7 +123,8 @@ def run_evaluation(
     finally:
         results.close()
     records = _by_dataset(results, targets)
-    report = make_report(name, sha256, settings, records, evaluation.max_clicks)
+    told = {**settings, "workers": workers}  # changes the seconds, never the masks
+    report = make_report(name, sha256, told, records, evaluation.max_clicks)
     write_report(report, out)
     draw_curves(report, out / "curves.png")
     worst = worst_records(records, _WORST_SHOWN, evaluation.max_clicks)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, Window
+from napari_edgeflow._types import AnyArray, BoolArray, Click, Window
 from napari_edgeflow.data.base import Sample
 from napari_edgeflow.evaluation.noc import carried_forward
 from napari_edgeflow.evaluation.records import ObjectRecord
@@ -118,9 +118,12 @@ def _panels(
 
 def _outline(panel: Axes, mask: BoolArray, colour: str) -> None:
     """Draw the borders of ``mask``."""
-    from skimage.measure import find_contours
+    from skimage import measure
 
-    for border in find_contours(np.pad(mask, 1).astype(np.float32), 0.5):
+    borders = measure.find_contours(  # type: ignore[no-untyped-call]
+        np.pad(mask, 1).astype(np.float32), 0.5
+    )
+    for border in borders:
         panel.plot(border[:, 1] - 1, border[:, 0] - 1, color=colour, linewidth=0.9)
 
 
@@ -132,7 +135,7 @@ def _draw_clicks(panel: Axes, clicks: Sequence[Click], window: Window) -> None:
         panel.scatter(xs, ys, marker=marker, c=colour, s=22, linewidths=1.1, zorder=3)
 
 
-def _to_display(pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _to_display(pixels: AnyArray) -> AnyArray:
     """Pixels that matplotlib can show: 8-bit as is, others stretched to [0, 1]."""
     if pixels.dtype == np.uint8:
         return pixels

@@ -84,7 +84,7 @@ def record_line(record: ObjectRecord) -> str:
             record.area_px,
             repr(record.field_of_view),
             " ".join(repr(value) for value in record.ious),
-            " ".join(f"{value:.6f}" for value in record.seconds),
+            " ".join(repr(value) for value in record.seconds),
             " ".join(_click_text(click) for click in record.clicks),
         )
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_edgeflow.errors import WeightsError
 from napari_edgeflow.evaluation.segmenters import Segmenter, SessionSegmenter
 
 if TYPE_CHECKING:
@@ -70,21 +67,24 @@ class ModelSource:
         """(name, sha256 of the weights or None), without loading them.
 
         Raises:
-            WeightsError: No such model or file.
+            ValueError: No model has that name.
+            WeightsError: Its file is missing or damaged.
         """
         if self.model in BASELINES:
             return self.model, None
-        if self.model.endswith(".safetensors"):
-            return Path(self.model).stem, _sha256(Path(self.model))
-        from napari_edgeflow.zoo.catalog import resolve_name
+        from napari_edgeflow.zoo.catalog import find_model
 
-        info = resolve_name(self.model)
+        info = find_model(self.model)
         return info.name, info.sha256
 
+    def find_device(self) -> str:
+        """``cpu``, ``cuda`` or ``cuda:N``: where it will run.
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error}); give a weights file") from error
+        Raises:
+            DeviceError: The device is not there.
+        """
+        if self.model in BASELINES:
+            return "cpu"
+        from napari_edgeflow.inference.device import resolve_device
+
+        return str(resolve_device(self.device))
