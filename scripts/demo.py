@@ -63,6 +63,7 @@ def open_window() -> tuple[Any, Any]:
     import napari
 
     viewer = napari.Viewer(title="napari-edgeflow demo")
+    viewer.window.resize(1500, 900)
     viewer.open_sample(PLUGIN, SAMPLE)
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     return viewer, widget

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import napari_edgeflow
 from napari_edgeflow._lazy import import_optional
 
 MANIFEST = Path(napari_edgeflow.__file__).with_name("napari.yaml")
+
+PACKAGE = MANIFEST.parent
 
 HEAVY = ("torch", "napari", "qtpy", "PySide6", "PyQt5", "PyQt6", "PySide2", "magicgui")
 
@@ -51,7 +54,7 @@ def test_help_loads_no_torch_no_napari_no_qt(arguments: list[str]) -> None:
 
 def test_raster_readers_and_catalogue_load_no_torch() -> None:
     assert loaded_after("from napari_edgeflow import open_raster, Click, Window") == set()
-    assert loaded_after("import napari_edgeflow.zoo.catalog, napari_edgeflow.zoo.store") == set()
+    assert loaded_after("import napari_edgeflow.zoo.catalog") == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(napari_edgeflow.__all__) - {"__version__"}))
@@ -124,3 +127,25 @@ def test_widget_is_offered_in_the_layers_menus() -> None:
     for menu in ("napari/layers/segment", "napari/layers/annotate"):
         offered = [item.model_dump()["command"] for item in contributions.menus[menu]]
         assert offered == [widget.command]
+
+
+def test_wheel_holds_manifest_weights_and_samples(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    done = subprocess.run(
+        [*command, "--directory", str(tmp_path)],
+        cwd=PACKAGE.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if name.startswith("napari_edgeflow/")}
+    bundled = [PACKAGE / "napari.yaml", PACKAGE / "py.typed"]
+    for folder in (PACKAGE / "gui" / "sample_images", PACKAGE / "zoo" / "weights"):
+        bundled += [path for path in folder.iterdir() if path.is_file()]
+    assert any(path.suffix == ".safetensors" for path in bundled)
+    expected = {path.relative_to(PACKAGE.parent).as_posix() for path in bundled}
+    assert expected <= inside
+    assert wheel.stat().st_size < 60_000_000  # package indexes refuse 100 MB
