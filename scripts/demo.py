@@ -88,11 +88,17 @@ def find_canvas(viewer: Any) -> Any:
     return max(canvases, key=lambda widget: widget.width() * widget.height())
 
 
+def find_camera(viewer: Any) -> Any:
+    """The camera: napari 0.9 moved it to viewer.scene."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
 def look_at(viewer: Any, centre_yx: tuple[float, float], side_px: float) -> None:
     """Moves the camera so that a square of this side fills the canvas."""
     canvas = find_canvas(viewer)
-    viewer.camera.center = (0.0, *centre_yx)
-    viewer.camera.zoom = min(canvas.width(), canvas.height()) / side_px
+    camera = find_camera(viewer)
+    camera.center = (0.0, *centre_yx)
+    camera.zoom = min(canvas.width(), canvas.height()) / side_px
 
 
 def click_at(viewer: Any, y: float, x: float, is_positive: bool) -> None:
@@ -101,8 +107,9 @@ def click_at(viewer: Any, y: float, x: float, is_positive: bool) -> None:
     from qtpy.QtTest import QTest
 
     canvas = find_canvas(viewer)
-    _, centre_y, centre_x = viewer.camera.center
-    zoom = viewer.camera.zoom
+    camera = find_camera(viewer)
+    _, centre_y, centre_x = camera.center
+    zoom = camera.zoom
     place = QPoint(
         round((x - centre_x) * zoom + canvas.width() / 2),
         round((y - centre_y) * zoom + canvas.height() / 2),
