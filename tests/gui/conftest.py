@@ -33,9 +33,7 @@ def predictor() -> FakePredictor:
 
 
 @pytest.fixture
-def make_controller(
-    qtbot: Any, predictor: FakePredictor
-) -> Iterator[Callable[..., Controller]]:
+def make_controller(qtbot: Any, predictor: FakePredictor) -> Iterator[Callable[..., Controller]]:
     made: list[Controller] = []
 
     def make(viewer: Any) -> Controller:

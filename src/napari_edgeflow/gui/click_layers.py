@@ -13,7 +13,13 @@ from qtpy.QtCore import QTimer
 
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.click_log import ClickLog
-from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape, shown_plane, visible_side
+from napari_edgeflow.gui.planes import (
+    Plane,
+    data_to_world_matrix,
+    layer_shape,
+    shown_plane,
+    visible_side,
+)
 from napari_edgeflow.gui.preview import like
 
 POSITIVE_COLOUR = "#2ecc40"

@@ -11,30 +11,17 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_info, show_warning
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_edgeflow._types import Prediction
 from napari_edgeflow.errors import EdgeFlowError, RasterError
-from napari_edgeflow.gui.click_layers import ClickLayers
-from napari_edgeflow.gui.click_log import ClickLog, Clicks
-from napari_edgeflow.gui.commit import (
-    Change,
-    CommitOrder,
-    apply_change,
-    check_size,
-    check_target,
-    new_labels,
-    plan_commit,
-    plan_undo,
-)
+from napari_edgeflow.gui.click_log import Clicks
+from napari_edgeflow.gui.commit import Change, CommitOrder, check_target, plan_commit
 from napari_edgeflow.gui.engine import (
     Engine,
     ImageRefusedError,
@@ -43,73 +30,13 @@ from napari_edgeflow.gui.engine import (
     Request,
     Result,
     SessionFactory,
-    TimingsLike,
 )
+from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
 from napari_edgeflow.gui.planes import Plane, layer_shape, plane_image, shown_plane, visible_side
-from napari_edgeflow.gui.preview import Preview
+from napari_edgeflow.gui.target import Commit, LabelTarget
 from napari_edgeflow.gui.worker import Worker
 
 _LOG = logging.getLogger(__name__)
-_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
-
-
-@dataclass(eq=False)
-class ActiveObject:
-    """The object that the user is clicking on one plane."""
-
-    id: int
-    plane: Plane
-    field_of_view: float
-    to_correct: LabelToCorrect | None = None
-    prediction: Prediction | None = None
-    predicted_clicks: Clicks | None = None
-    is_pending: bool = False
-    is_finishing: bool = False
-    waiting: list[tuple[tuple[float, ...], bool]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Commit:
-    """A commit that can be taken back."""
-
-    layer: Labels
-    change: Change
-    plane: Plane
-    clicks: Clicks
-    active: ActiveObject
-
-
-@dataclass(frozen=True, slots=True)
-class ClickTimings:
-    """Milliseconds of the last click, from the click to the preview on the screen."""
-
-    read_ms: float
-    network_ms: float
-    post_ms: float
-    layer_ms: float
-
-    def __str__(self) -> str:
-        """One line for the status."""
-        return (
-            f"read {self.read_ms:.0f} · network {self.network_ms:.0f} · "
-            f"post {self.post_ms:.0f} · layer {self.layer_ms:.0f} ms"
-        )
-
-
-class Binding:
-    """One image with its clicks, helper layers and active objects."""
-
-    def __init__(self, viewer: Any, image: Image) -> None:
-        self.image = image
-        self.log = ClickLog()
-        self.clicks = ClickLayers(viewer, image, self.log)
-        self.preview = Preview(viewer, image)
-        self.objects: dict[Plane, ActiveObject] = {}
-
-    def follow_image(self, _event: Any = None) -> None:
-        """Move the helper layers with the image."""
-        self.clicks.follow_image()
-        self.preview.follow_image()
 
 
 class Controller:
@@ -128,13 +55,12 @@ class Controller:
         self.worker = Worker()
         self.engine = Engine(predictor_factory, session_factory)
         self.binding: Binding | None = None
-        self.target: Labels | None = None
         self.timings: ClickTimings | None = None
         self.device_line = ""
         self.may_overwrite = False
         self.status = "Choose an image and switch the click tool on."
+        self._target = LabelTarget(viewer)
         self._bindings: list[Binding] = []
-        self._commits: list[Commit] = []
         self._object_ids = itertools.count(1)
         self._model = "default"
         self._threshold = 0.5
@@ -157,30 +83,46 @@ class Controller:
         """The object on the slice that is shown; else the one clicked last."""
         if self.binding is None:
             return None
-        plane = self._shown_plane()
         objects = self.binding.objects
-        found = objects.get(plane) if plane is not None else None
-        return found or (objects.get(self._last_plane) if self._last_plane is not None else None)
+        for plane in (self.binding.shown_plane, self._last_plane):
+            if plane is not None and plane in objects:
+                return objects[plane]
+        return None
 
     @property
-    def next_label(self) -> int | None:
-        """The id that the active object replaces, None when it will be a new one."""
+    def object_line(self) -> str:
+        """Which object is active, in words."""
         active = self.active
-        return active.to_correct.label if active and active.to_correct else None
+        label = self._target.next_label
+        if active is None:
+            return f"Next object: {label}"
+        if active.to_correct is not None:
+            return f"Correcting object {active.to_correct.label} on {active.plane.name}"
+        return f"Object {label} on {active.plane.name}"
 
     @property
     def can_undo(self) -> bool:
         """True when undo would do something."""
-        active = self.active
-        plane = active.plane if active is not None else self._shown_plane()
+        plane, active = self._plane_to_undo, self.active
         has_step = bool(self.binding and plane and self.binding.log.can_undo(plane))
-        return has_step or bool(self._commits or (active and active.to_correct))
+        return has_step or self._target.can_undo or bool(active and active.to_correct)
 
     @property
     def can_redo(self) -> bool:
         """True when redo would do something."""
-        plane = self._shown_plane()
+        plane = self._plane_to_undo
         return bool(self.binding and plane and self.binding.log.can_redo(plane))
+
+    @property
+    def _plane_to_undo(self) -> Plane | None:
+        active = self.active
+        if active is not None:
+            return active.plane
+        return self.binding.shown_plane if self.binding else None
+
+    def is_preview(self, layer: Any) -> bool:
+        """True for the helper layers that show active objects."""
+        return any(layer is binding.preview.layer for binding in self._bindings)
 
     # --- settings --------------------------------------------------------------------------
 
@@ -217,10 +159,9 @@ class Controller:
         if getattr(self, name) == value:
             return
         setattr(self, name, value)
-        if self.binding:
-            for active in self.binding.objects.values():
-                if active.prediction is not None or active.predicted_clicks is not None:
-                    self._request(self.binding, active)
+        for binding in self._bindings:
+            for active in binding.objects.values():
+                self._request(binding, active)
         self.changed.emit()
 
     def load_model(self) -> None:
@@ -238,9 +179,36 @@ class Controller:
         self.changed.emit()
 
     def _on_load_failed(self, error: Exception) -> None:
-        self._say(f"The model could not be loaded: {error}", show_error)
+        self._say(f"The model could not be loaded: {_in_words(error)}", show_error)
 
-    # --- image and layers ------------------------------------------------------------------
+    # --- layers ----------------------------------------------------------------------------
+
+    @property
+    def target(self) -> Labels | None:
+        """The Labels layer that objects go to; None: a new one with the next commit."""
+        return self._target.layer
+
+    @target.setter
+    def target(self, layer: Labels | None) -> None:
+        if layer is self._target.layer:
+            return
+        if layer is not None and self.image is not None:
+            check_target(layer, layer_shape(self.image))
+        self._target.choose(layer)
+        self.worker.cancel("ids")
+        if layer is not None:
+            labels = layer.data
+            self.worker.submit(
+                "ids", lambda _stop: int(labels.max(initial=0)), self._on_ids, self._on_ids_failed
+            )
+        self.changed.emit()
+
+    def _on_ids(self, highest: int) -> None:
+        self._target.next_label = highest + 1
+        self.changed.emit()
+
+    def _on_ids_failed(self, error: Exception) -> None:
+        self._say(f"The ids of the labels could not be read: {_in_words(error)}", show_error)
 
     def bind(self, image: Image | None) -> None:
         """Click on this image from now on; clicks on the one before are kept with it."""
@@ -252,6 +220,7 @@ class Controller:
         if image is not None:
             known = [b for b in self._bindings if b.image is image]
             self.binding = known[0] if known else self._new_binding(image)
+        self._last_plane = None
         self.changed.emit()
 
     def show_click_layers(self) -> None:
@@ -264,37 +233,28 @@ class Controller:
         binding = Binding(self.viewer, image)
         binding.clicks.changed.connect(partial(self._on_clicks, binding))
         binding.clicks.refused.connect(self._on_refused)
-        for name in _PLACEMENT:
-            getattr(image.events, name).connect(binding.follow_image)
         self._bindings.append(binding)
         return binding
 
     def _unbind(self, binding: Binding) -> None:
         for active in binding.objects.values():
             self.worker.cancel(active.id)
-        for name in _PLACEMENT:
-            getattr(binding.image.events, name).disconnect(binding.follow_image)
-        keeps_preview = any(active.prediction for active in binding.objects.values())
-        preview = binding.preview.layer
-        binding.clicks.close()
-        if preview is not None and not keeps_preview and preview in self.viewer.layers:
-            self.viewer.layers.remove(preview)
-        binding.clicks.changed.disconnect()
-        binding.clicks.refused.disconnect()
         self._bindings.remove(binding)
+        binding.close()
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if layer is self.target:
-            self.target = None
+            self._target.choose(None)
         for binding in list(self._bindings):
             if layer is binding.image:
                 self._on_image_removed(binding)
             elif binding.clicks.forget(layer):
-                self._tell(
-                    f"The layer {layer.name} was deleted; its clicks are kept and come back with "
-                    "the next click. Use Reset to drop them."
-                )
+                if len(layer.data):
+                    self._tell(
+                        f"The layer {layer.name} was deleted; its clicks are kept and come back "
+                        "with the next click. Reset drops them."
+                    )
             elif layer is binding.preview.layer:
                 binding.preview.layer = None
         self.changed.emit()
@@ -318,14 +278,14 @@ class Controller:
         try:
             plane = shown_plane(image, self.viewer.dims)
         except RasterError as error:
-            self._say(str(error), show_warning)
+            self._on_refused(str(error))
             return
-        y, x = plane.yx(image.world_to_data(world))
+        position = plane.position(*plane.yx(image.world_to_data(world)))
         active = self.binding.objects.get(plane)
         if active is not None and active.is_finishing:
-            active.waiting.append((plane.position(y, x), is_positive))
+            active.waiting.append((position, is_positive))
             return
-        self.binding.clicks.add(is_positive, plane.position(y, x))
+        self.binding.clicks.add(is_positive, position)
 
     def _on_refused(self, reason: str) -> None:
         self._say(reason[:1].upper() + reason[1:], show_warning)
@@ -343,8 +303,8 @@ class Controller:
             active = self._start_object(binding, plane)
         if active is None:
             return
+        self._last_plane = plane
         if clicks or active.to_correct is not None:
-            self._last_plane = plane
             self._request(binding, active)
         else:
             self._drop_object(binding, active)
@@ -368,7 +328,8 @@ class Controller:
         """Forget an object without clicks; its undo history stays for redo."""
         self.worker.cancel(active.id)
         binding.objects.pop(active.plane, None)
-        self._show_preview(binding)
+        binding.show_preview()
+        self.status = "No clicks: left click on an object."
 
     def _request(self, binding: Binding, active: ActiveObject) -> None:
         clicks = binding.log.on_plane(active.plane)
@@ -400,86 +361,54 @@ class Controller:
         active.prediction, active.predicted_clicks = result.prediction, clicks
         self.device_line = result.device_line
         start = time.perf_counter()
-        self._show_preview(binding)
-        self.timings = _in_ms(result.timings, time.perf_counter() - start)
-        self.status = self._describe(active, len(clicks))
+        binding.show_preview()
+        self.timings = ClickTimings.of(result.timings, time.perf_counter() - start)
+        area = int(active.prediction.mask.sum()) if active.prediction else 0
+        many = "s" * (len(clicks) != 1)
+        self.status = f"{len(clicks)} click{many} · {area} px on {active.plane.name}"
         if active.is_finishing:
             self._commit(binding, active)
         self.changed.emit()
 
-    def _describe(self, active: ActiveObject, n_clicks: int) -> str:
-        area = int(active.prediction.mask.sum()) if active.prediction else 0
-        return f"{n_clicks} click{'s' * (n_clicks != 1)} · {area} px on {active.plane.name}"
-
     def _on_failed(self, binding: Binding, active: ActiveObject, error: Exception) -> None:
-        is_expected = isinstance(error, EdgeFlowError | ValueError)
-        if not is_expected:
-            _LOG.error("a click failed", exc_info=error)
-        text = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        active.is_pending = active.is_finishing = False
-        waiting, active.waiting = active.waiting, []
+        text = _in_words(error) + active.stop()
         if isinstance(error, ImageRefusedError) or not binding.log.on_plane(active.plane):
             self.worker.cancel(active.id)
-            binding.objects.pop(active.plane, None)
-            binding.log.drop(active.plane)
-            binding.clicks.write()
-            self._show_preview(binding)
+            binding.forget(active)
         else:
-            text += f"\nThe clicks are kept{_not_added(waiting)}: undo, or click again."
+            text += "\nThe clicks are kept: undo, or click again."
         self._say(text, show_error)
 
     def _on_dims(self, _event: Any = None) -> None:
         if self.binding is not None:
-            self._show_preview(self.binding)
+            self.binding.show_preview()
             self.changed.emit()
-
-    def _show_preview(self, binding: Binding) -> None:
-        """Show the mask of the slice on the screen, else of the object clicked last."""
-        plane = self._shown_plane(binding)
-        objects = binding.objects
-        shown = objects.get(plane) if plane is not None else None
-        if shown is None and objects:
-            shown = next(reversed(objects.values()))
-        if shown is None:
-            binding.preview.clear()
-        elif shown.prediction is not None:
-            binding.preview.show(shown.plane, shown.prediction)
-
-    def _shown_plane(self, binding: Binding | None = None) -> Plane | None:
-        binding = binding or self.binding
-        if binding is None:
-            return None
-        try:
-            return shown_plane(binding.image, self.viewer.dims)
-        except RasterError:
-            return None
 
     # --- undo, reset, cancel ---------------------------------------------------------------
 
     def undo(self) -> None:
         """Take back the last step: a click, a move, a deletion, or else the last commit."""
-        binding, active = self.binding, self.active
-        plane = active.plane if active is not None else self._shown_plane()
+        binding, active, plane = self.binding, self.active, self._plane_to_undo
         if active is not None and active.is_finishing:
             return
         if binding is not None and plane is not None and binding.log.undo(plane):
             self._after_history(binding, plane)
         elif binding is not None and active is not None and active.to_correct is not None:
             self._drop_object(binding, active)
-            self.changed.emit()
-        else:
+        elif self._target.can_undo:
             self._undo_commit()
+        self.changed.emit()
 
     def redo(self) -> None:
-        """Do the last undone step of the slice's object again."""
-        plane = self._shown_plane()
+        """Do the last undone step again."""
+        plane = self._plane_to_undo
         if self.binding is not None and plane is not None and self.binding.log.redo(plane):
             self._after_history(self.binding, plane)
+        self.changed.emit()
 
     def _after_history(self, binding: Binding, plane: Plane) -> None:
         binding.clicks.ensure()
         self._update_object(binding, plane)
-        self.changed.emit()
 
     def reset(self) -> None:
         """Drop all clicks of the object, as one step that undo takes back."""
@@ -490,6 +419,7 @@ class Controller:
         if binding.log.on_plane(active.plane):
             binding.log.put(active.plane, ())
         self._after_history(binding, active.plane)
+        self.changed.emit()
 
     def cancel(self) -> None:
         """Stop the network; clicks that have no mask yet are withdrawn (redo brings them back)."""
@@ -501,8 +431,7 @@ class Controller:
         self.changed.emit()
 
     def _withdraw(self, binding: Binding, active: ActiveObject) -> None:
-        active.is_pending = active.is_finishing = False
-        active.waiting = []
+        active.stop()
         wanted = active.predicted_clicks or ()
         while binding.log.on_plane(active.plane) != wanted and binding.log.undo(active.plane):
             pass
@@ -521,41 +450,42 @@ class Controller:
         if active.is_finishing:
             return
         active.is_finishing = True
-        if active.predicted_clicks == binding.log.on_plane(active.plane):
-            self._commit(binding, active)
-        elif not active.is_pending:
-            self._request(binding, active)
+        if not active.is_pending:
+            if active.predicted_clicks == binding.log.on_plane(active.plane):
+                self._commit(binding, active)
+            else:
+                self._request(binding, active)
         self.changed.emit()
 
     def correct(self, label: int) -> None:
         """Make the object with this id in the target layer the active one."""
-        binding, plane = self.binding, self._shown_plane()
-        if binding is None or plane is None or self.target is None:
+        binding, target = self.binding, self.target
+        plane = binding.shown_plane if binding is not None else None
+        if binding is None or plane is None or target is None:
             self._say("Choose the image and the Labels layer of the object first.", show_warning)
-            return
-        if label < 1 or plane in binding.objects:
-            self._say(
-                "Pick the object's label first."
-                if label < 1
-                else "Finish or reset the active object first.",
-                show_warning,
-            )
-            return
+        elif label < 1:
+            self._say("Pick the label of the object in the Labels layer first.", show_warning)
+        elif plane in binding.objects:
+            self._say("Finish or reset the active object first.", show_warning)
+        else:
+            self._start_correction(binding, plane, target, label)
+
+    def _start_correction(self, binding: Binding, plane: Plane, target: Labels, label: int) -> None:
         try:
-            check_target(self.target, layer_shape(binding.image))
+            check_target(target, layer_shape(binding.image))
         except ValueError as error:
             self._say(str(error), show_error)
             return
         binding.log.drop(plane)
-        to_correct = LabelToCorrect(self.target.data[plane.slicer], label)
+        to_correct = LabelToCorrect(target.data[plane.slicer], label)
         self._request(binding, self._start_object(binding, plane, to_correct))
         self.changed.emit()
 
     def _commit(self, binding: Binding, active: ActiveObject) -> None:
         try:
-            layer = self._ensure_target(binding, active)
             if active.prediction is None:
                 raise ValueError("expected a mask to commit, got none; click on the object first")
+            layer = self._target.ensure(binding.image, active.plane)
         except ValueError as error:
             self._on_commit_failed(active, error)
             return
@@ -568,68 +498,47 @@ class Controller:
             partial(self._on_commit_failed, active),
         )
 
-    def _ensure_target(self, binding: Binding, active: ActiveObject) -> Labels:
-        shape = layer_shape(binding.image)
-        if self.target is not None:
-            check_target(self.target, shape)
-            return self.target
-        check_size(shape, active.plane)
-        selected = self.viewer.layers.selection.active
-        try:
-            self.target = new_labels(binding.image, {layer.name for layer in self.viewer.layers})
-        except MemoryError as error:
-            raise ValueError(f"labels of shape {shape} do not fit in memory: {error}") from error
-        self.viewer.layers.insert(self.viewer.layers.index(binding.image) + 1, self.target)
-        self.viewer.layers.selection.active = selected
-        return self.target
-
     def _on_planned(
         self, binding: Binding, active: ActiveObject, layer: Labels, change: Change
     ) -> None:
         if layer not in self.viewer.layers:
-            error = ValueError(f"{layer.name} was deleted before the object was written; try again")
-            self._on_commit_failed(active, error)
+            gone = ValueError(f"{layer.name} was deleted before the object was written; try again")
+            self._on_commit_failed(active, gone)
             return
-        apply_change(layer, change)
-        clicks = binding.log.on_plane(active.plane)
-        self._commits.append(Commit(layer, change, active.plane, clicks, active))
-        binding.log.drop(active.plane)
-        binding.objects.pop(active.plane, None)
-        binding.clicks.write()
-        self._show_preview(binding)
-        self.status = _committed(change, active.plane, layer.name)
-        waiting, active.waiting, active.is_finishing = active.waiting, [], False
+        self._target.write(layer, change, binding.log.on_plane(active.plane), active)
+        waiting = list(active.waiting)
+        active.stop()
+        binding.forget(active)
+        lost = f"; {change.lost_px} px stayed with its neighbours" if change.lost_px else ""
+        self.status = f"Object {change.label} written to {layer.name}{lost}."
         for position, is_positive in waiting:
             binding.clicks.add(is_positive, position)
         self.changed.emit()
 
     def _on_commit_failed(self, active: ActiveObject, error: Exception) -> None:
-        active.is_finishing = False
-        waiting, active.waiting = active.waiting, []
-        self._say(f"Not committed: {error}{_not_added(waiting)}", show_error)
+        self._say(f"Not committed: {_in_words(error)}{active.stop()}", show_error)
 
     def _undo_commit(self) -> None:
-        if not self._commits:
-            return
-        commit = self._commits.pop()
-        if commit.layer not in self.viewer.layers:
+        commit = self._target.undo()
+        if commit is None:
             self._say("The layer of the last commit is gone: nothing to take back.", show_warning)
             return
-        apply_change(commit.layer, plan_undo(np.asarray(commit.layer.data), commit.change))
-        self.status = f"Took back object {commit.change.label} on {commit.plane.name}."
+        self.status = f"Took back object {commit.change.label}."
         binding = self.binding
-        if binding is not None and commit.plane not in binding.objects and commit.clicks:
+        is_same = binding is not None and layer_shape(binding.image) == commit.layer.data.shape
+        if binding is not None and is_same:
             self._bring_back(binding, commit)
-        self.changed.emit()
 
     def _bring_back(self, binding: Binding, commit: Commit) -> None:
-        if tuple(commit.layer.data.shape) != layer_shape(binding.image):
+        """Go on clicking where the commit ended, unless another object is active there."""
+        plane = commit.active.plane
+        if plane in binding.objects or not commit.clicks:
             return
-        binding.objects[commit.plane] = commit.active
-        self._last_plane = commit.plane
-        binding.log.put(commit.plane, commit.clicks)
+        binding.objects[plane] = commit.active
+        self._last_plane = plane
+        binding.log.put(plane, commit.clicks)
         binding.clicks.ensure()
-        self._show_preview(binding)
+        binding.show_preview()
 
     # --- messages and end ------------------------------------------------------------------
 
@@ -657,16 +566,9 @@ class Controller:
         self.binding = None
 
 
-def _in_ms(timings: TimingsLike, layer_s: float) -> ClickTimings:
-    return ClickTimings(
-        timings.read_s * 1e3, timings.network_s * 1e3, timings.post_s * 1e3, layer_s * 1e3
-    )
-
-
-def _not_added(waiting: Sequence[Any]) -> str:
-    return f" ({len(waiting)} later clicks were not added)" if waiting else ""
-
-
-def _committed(change: Change, plane: Plane, layer_name: str) -> str:
-    lost = f"; {change.lost_px} px stayed with its neighbours" if change.lost_px else ""
-    return f"Object {change.label} written to {layer_name} on {plane.name}{lost}."
+def _in_words(error: Exception) -> str:
+    """The message of an expected error; the type too of one that is not, which is logged."""
+    if isinstance(error, EdgeFlowError | ValueError):
+        return str(error)
+    _LOG.error("%s", error, exc_info=error)
+    return f"{type(error).__name__}: {error}"

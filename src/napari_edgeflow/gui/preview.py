@@ -68,9 +68,7 @@ class Preview:
 
 def like(image: Any) -> dict[str, Any]:
     """Units and axis names of a layer, so that napari sees its companions in the same space."""
-    return {
-        name: getattr(image, name) for name in ("units", "axis_labels") if hasattr(image, name)
-    }
+    return {name: getattr(image, name) for name in ("units", "axis_labels") if hasattr(image, name)}
 
 
 def _bounding_box(prediction: Prediction) -> tuple[BoolArray, Window] | None:
@@ -79,7 +77,5 @@ def _bounding_box(prediction: Prediction) -> tuple[BoolArray, Window] | None:
     if not rows.size:
         return None
     box = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    placed = Window(
-        box.y0 + window.y0, box.x0 + window.x0, box.y1 + window.y0, box.x1 + window.x0
-    )
+    placed = Window(box.y0 + window.y0, box.x0 + window.x0, box.y1 + window.y0, box.x1 + window.x0)
     return mask[box.slices], placed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_edgeflow.errors import Cancelled
 
@@ -86,6 +86,8 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
 
     def cancel(self, key: Hashable = None) -> None:
         """Drop the jobs of this key, or all of them; a running one is asked to stop."""
+        if self._is_closed:
+            return
         with self._wake:
             self._drop_waiting(lambda job: key is None or job.key == key)
             if key is None:
@@ -94,12 +96,19 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
                 self._latest.pop(key, None)
 
     def close(self) -> None:
-        """Drop everything and let the thread end; returns at once, delivers nothing more."""
+        """Drop everything and let the thread end; returns at once, delivers nothing more.
+
+        The Qt side is deleted here, on its own thread: were it left to Python's garbage
+        collection, it could end in the worker's thread.
+        """
         with self._wake:
+            if self._is_closed:
+                return
             self._is_closed = True
             self._waiting.clear()
             self._latest.clear()
             self._wake.notify()
+        self.deleteLater()
 
     def _drop_waiting(self, is_dropped: Callable[[_Job], bool]) -> None:
         kept = [job for job in self._waiting if not is_dropped(job)]
@@ -109,7 +118,7 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
     def _count(self, change: int) -> None:
         was_busy = self.is_busy
         self._outstanding += change
-        if self.is_busy != was_busy:
+        if self.is_busy != was_busy and not self._is_closed:
             self.busy_changed.emit(self.is_busy)
 
     def _is_stale(self, job: _Job) -> bool:
@@ -135,8 +144,9 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
             except Exception as problem:
                 _LOG.debug("job %r failed", job.key, exc_info=True)
                 error = problem
-            if not self._is_closed:
-                self._finished.emit(job, result, error)
+            with self._wake:
+                if not self._is_closed:
+                    self._finished.emit(job, result, error)
             del job, result, error
 
     def _deliver(self, job: _Job, result: Any, error: Exception | None) -> None:

@@ -1,0 +1,306 @@
+"""The dock widget: choose an image, click, and keep the masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
+from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.shortcuts import Shortcuts
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
+    """Click on an object, get its mask.
+
+    Args:
+        napari_viewer: The viewer, given by napari.
+        controller: Made here when None; tests give one with fakes.
+        models: (name, summary) of the models to choose from; those of the zoo when None.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        controller: Controller | None = None,
+        models: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.controller = controller or Controller(napari_viewer)
+        self.tool = ClickTool(napari_viewer, self.controller.click)
+        self._was_docked = self._is_closed = False
+        self.shortcuts = Shortcuts(
+            napari_viewer,
+            {
+                "tool": lambda: self.tool_button.toggle(),
+                "next": self.controller.finish,
+                "undo": self.controller.undo,
+                "redo": self.controller.redo,
+                "reset": self.controller.reset,
+            },
+        )
+        self._build_choices(list(models) if models is not None else _zoo_models())
+        self._build_actions()
+        self._build_lines()
+        self._lay_out()
+        self.controller.changed.connect(self._refresh)
+        self.controller.worker.busy_changed.connect(self._show_busy)
+        self._let_go = _LetGo(
+            self.tool.deactivate,
+            self.shortcuts.close,
+            self.image_box.close_down,
+            self.labels_box.close_down,
+            partial(self.controller.changed.disconnect, self._refresh),
+            self.controller.close,
+        )
+        self.destroyed.connect(self._let_go)
+        self.image_box.layer_changed.connect(self._on_image)
+        self.labels_box.layer_changed.connect(self._on_labels)
+        self._on_image(self.image_box.layer)
+        if self.model_box.count():
+            self._on_model()
+            self.controller.load_model()
+        self._refresh()
+
+    # --- building --------------------------------------------------------------------------
+
+    def _build_choices(self, models: list[tuple[str, str]]) -> None:
+        self.image_box = LayerCombo(
+            self.viewer, lambda layer: isinstance(layer, Image), "no image in the viewer"
+        )
+        self.labels_box = LayerCombo(self.viewer, self._is_target, "new layer", keeps_empty=True)
+        self.model_box = QComboBox()
+        self.model_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.model_box.setMinimumContentsLength(8)
+        for name, summary in models:
+            self.model_box.addItem(name)
+            tip = Qt.ItemDataRole.ToolTipRole
+            self.model_box.setItemData(self.model_box.count() - 1, summary, tip)
+        self.model_box.setToolTip("The network that turns clicks into masks")
+        self.model_box.activated.connect(lambda _row: self._on_model(is_chosen=True))
+
+    def _build_actions(self) -> None:
+        control, hint = self.controller, self.shortcuts.hint
+        self.tool_button = QPushButton("Click tool")
+        self.tool_button.setCheckable(True)
+        self.tool_button.setToolTip(
+            "While on: left click on the object, right click (or Ctrl + left click) beside it; "
+            "drags pan and zoom as always" + hint("tool")
+        )
+        self.tool_button.toggled.connect(self._on_tool)
+        self.next_button = button(
+            "Next object",
+            "Write the mask to the Labels layer under its id and start the next object"
+            + hint("next"),
+            control.finish,
+        )
+        self.undo_button = button(
+            "Undo",
+            "Take back the last click, move or deletion; without clicks, the last object"
+            + hint("undo"),
+            control.undo,
+        )
+        self.redo_button = button("Redo", "Do it again" + hint("redo"), control.redo)
+        self.reset_button = button(
+            "Reset",
+            "Drop all clicks of this object (Undo brings them back)" + hint("reset"),
+            control.reset,
+        )
+        self.cancel_button = button(
+            "Cancel", "Stop the network; clicks without a mask are withdrawn", control.cancel
+        )
+        self.correct_button = button(
+            "Correct selected label",
+            "Make the label that is selected in the Labels layer the active object and correct "
+            "it with clicks; pick it with the layer's colour picker",
+            self._on_correct,
+        )
+        self.threshold = PercentSlider(
+            control.threshold,
+            "Probability from which a pixel belongs to the object; lower grows the mask",
+            lambda value: setattr(control, "threshold", value),
+        )
+        self.largest_box = check_box(
+            "Largest part only",
+            "Keep only the largest connected part of the mask",
+            lambda is_on: setattr(control, "largest_component", is_on),
+        )
+        self.overwrite_box = check_box(
+            "May overwrite neighbours",
+            "Let a new object take pixels from objects that are already in the Labels layer",
+            lambda is_on: setattr(control, "may_overwrite", is_on),
+        )
+
+    def _build_lines(self) -> None:
+        self.object_line = text_line("The object that is clicked, and the id it will get")
+        self.device_line = text_line("Model, device and precision that the network runs with")
+        self.status_line = text_line("What happened last")
+        self.timings_line = text_line("Milliseconds of the last click, step by step")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.progress.setRange(0, 1)
+        self.progress.setToolTip("Moves while the model loads or the network runs")
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Image", self.image_box)
+        form.addRow("Model", self.model_box)
+        form.addRow("Labels", self.labels_box)
+        form.addRow("Threshold", self.threshold)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setSpacing(6)
+        layout.addLayout(form)
+        for part in (
+            self.largest_box,
+            self.overwrite_box,
+            self.tool_button,
+            self.next_button,
+            row(self.undo_button, self.redo_button),
+            row(self.reset_button, self.cancel_button),
+            self.correct_button,
+            self.progress,
+            self.object_line,
+            self.status_line,
+            self.timings_line,
+            self.device_line,
+        ):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(240)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    # --- reactions -------------------------------------------------------------------------
+
+    def _is_target(self, layer: Any) -> bool:
+        return isinstance(layer, Labels) and not self.controller.is_preview(layer)
+
+    def _on_image(self, image: Any) -> None:
+        self.controller.bind(image)
+        if self.tool_button.isChecked():
+            if image is None:
+                self.tool_button.setChecked(False)
+            else:
+                self.controller.show_click_layers()
+
+    def _on_labels(self, layer: Any) -> None:
+        try:
+            self.controller.target = layer
+        except ValueError as error:
+            show_error(str(error))
+            self.labels_box.choose(self.controller.target)
+
+    def _on_model(self, is_chosen: bool = False) -> None:
+        self.controller.model = self.model_box.currentText()
+        if is_chosen:
+            self.controller.load_model()
+
+    def _on_tool(self, is_on: bool) -> None:
+        if is_on and self.controller.image is None:
+            self.tool_button.setChecked(False)
+            show_warning("Open an image first: the click tool needs one.")
+        elif is_on:
+            self.controller.show_click_layers()
+            self.tool.activate()
+        else:
+            self.tool.deactivate()
+
+    def _on_correct(self) -> None:
+        target = self.controller.target
+        self.controller.correct(int(target.selected_label) if target is not None else 0)
+
+    def _show_busy(self, is_busy: bool) -> None:
+        self.progress.setRange(0, 0 if is_busy else 1)
+        self.cancel_button.setEnabled(is_busy)
+
+    def _refresh(self) -> None:
+        if self._is_closed:
+            return
+        control = self.controller
+        active = control.active
+        self.undo_button.setEnabled(control.can_undo)
+        self.redo_button.setEnabled(control.can_redo)
+        self.reset_button.setEnabled(active is not None)
+        self.next_button.setEnabled(active is not None and not active.is_finishing)
+        self.cancel_button.setEnabled(control.worker.is_busy)
+        self.correct_button.setEnabled(control.target is not None and control.image is not None)
+        if self.labels_box.layer is not control.target:
+            self.labels_box.choose(control.target)
+        self.object_line.setText(control.object_line)
+        self.status_line.setText(control.status)
+        self.timings_line.setText(str(control.timings or ""))
+        self.device_line.setText(control.device_line)
+
+    # --- end -------------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        """Close down when the dock gives the widget up."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None and self._was_docked:
+                self.close_down()
+            self._was_docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Close down with the window."""
+        self.close_down()
+        super().closeEvent(event)
+
+    def close_down(self) -> None:
+        """Let go of the viewer: mouse, keys, callbacks, thread."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._let_go()
+            self.setEnabled(False)
+            self.deleteLater()  # on the Qt thread, not wherever Python collects its garbage
+
+
+class _LetGo:
+    """Runs each step once; does not need the widget, which may be gone already."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._steps = list(steps)
+
+    def __call__(self, _widget: object = None) -> None:
+        while self._steps:
+            self._steps.pop(0)()
+
+
+def _zoo_models() -> list[tuple[str, str]]:
+    from napari_edgeflow.zoo.catalog import list_models
+
+    return [(info.name, info.summary) for info in list_models()]

@@ -1,0 +1,272 @@
+"""The widget in a real window, with real mouse events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels, Points
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QProgressBar, QSlider
+
+from napari_edgeflow._types import Click
+from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.widget import EdgeFlowWidget
+
+from .canvas import CTRL, RIGHT, click, drag, native_canvas
+from .fakes import FakePredictor, FakeSession, region, squares
+
+MODELS = [("fake", "region grow"), ("other", "the same")]
+
+
+@pytest.fixture
+def open_widget(
+    make_napari_viewer: Any, predictor: FakePredictor, qtbot: Any
+) -> Iterator[Callable[..., EdgeFlowWidget]]:
+    opened: list[EdgeFlowWidget] = []
+
+    def make(image: Any = None, show: bool = True, **kwargs: Any) -> EdgeFlowWidget:
+        viewer = make_napari_viewer(show=show)
+        if image is not None:
+            viewer.add_image(image, **kwargs)
+        controller = Controller(viewer, lambda _name: predictor, FakeSession)
+        widget = EdgeFlowWidget(viewer, controller, MODELS)
+        viewer.window.add_dock_widget(widget, name="EdgeFlow")
+        opened.append(widget)
+        qtbot.waitUntil(lambda: not controller.worker.is_busy)
+        qtbot.wait(1)
+        return widget
+
+    yield make
+    predictor.gate.set()
+    for widget in opened:
+        widget._let_go()
+        qtbot.waitUntil(lambda worker=widget.controller.worker: not worker.is_alive)
+
+
+def settle(qtbot: Any, widget: EdgeFlowWidget) -> None:
+    qtbot.waitUntil(lambda: not widget.controller.worker.is_busy, timeout=10_000)
+
+
+def test_real_clicks_make_and_cut_the_mask(open_widget, qtbot, preview_mask):
+    image = squares()
+    widget = open_widget(image)
+    widget.tool_button.setChecked(True)
+    click(widget.viewer, (15, 20))
+    settle(qtbot, widget)
+    assert np.array_equal(preview_mask(widget.controller, image.shape), region(image, [Click(15, 20)]))
+    click(widget.viewer, (20, 25), RIGHT)
+    click(widget.viewer, (12, 12), modifier=CTRL)
+    settle(qtbot, widget)
+    log = widget.controller.binding.log
+    (plane,) = log.planes
+    clicks = [entry.click for entry in log.on_plane(plane)]
+    assert [c.is_positive for c in clicks] == [True, False, False]
+    assert np.allclose([(c.y, c.x) for c in clicks], [(15, 20), (20, 25), (12, 12)], atol=0.1)
+    assert np.array_equal(preview_mask(widget.controller, image.shape), region(image, clicks))
+
+
+def test_drag_pans_and_is_no_click(open_widget, qtbot, predictor):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    before = tuple(widget.viewer.scene.camera.center)
+    drag(widget.viewer, (15, 20), (30, 40))
+    settle(qtbot, widget)
+    assert predictor.runs == 0
+    assert tuple(widget.viewer.scene.camera.center) != before
+
+
+def test_tool_off_means_no_click_and_double_click_zooms_again(open_widget, qtbot, predictor):
+    widget = open_widget(squares())
+    viewer = widget.viewer
+    before = list(viewer.mouse_double_click_callbacks)
+    widget.tool_button.setChecked(True)
+    assert not viewer.mouse_double_click_callbacks
+    widget.tool_button.setChecked(False)
+    assert list(viewer.mouse_double_click_callbacks) == before
+    click(viewer, (15, 20))
+    settle(qtbot, widget)
+    assert predictor.runs == 0
+    assert not [layer for layer in viewer.layers if isinstance(layer, Points) and len(layer.data)]
+
+
+def test_double_click_is_one_click_and_no_zoom(open_widget, qtbot):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    zoom = widget.viewer.scene.camera.zoom
+    from .canvas import LEFT, NO_KEY, canvas_point
+
+    where = canvas_point(widget.viewer, (15, 20))
+    QTest.mouseClick(native_canvas(widget.viewer), LEFT, NO_KEY, where)
+    QTest.mouseDClick(native_canvas(widget.viewer), LEFT, NO_KEY, where)
+    settle(qtbot, widget)
+    assert widget.viewer.scene.camera.zoom == zoom
+    assert len(widget.controller.binding.log.rows(True)) == 1
+
+
+def test_painting_a_labels_layer_is_left_alone(open_widget, qtbot, predictor):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    labels = widget.viewer.add_labels(np.zeros((60, 80), np.uint8))
+    labels.mode = "paint"
+    labels.selected_label = 3
+    click(widget.viewer, (40, 50))
+    settle(qtbot, widget)
+    assert predictor.runs == 0
+    assert labels.data[40, 50] == 3
+
+
+def test_next_object_commits_ids_and_spares_neighbours(open_widget, qtbot):
+    image = squares()
+    widget = open_widget(image)
+    widget.tool_button.setChecked(True)
+    for y, x in ((15, 20), (40, 50), (2, 2)):
+        click(widget.viewer, (y, x))
+        settle(qtbot, widget)
+        widget.next_button.click()
+        settle(qtbot, widget)
+    target = widget.controller.target
+    expected = np.zeros(image.shape, np.uint32)
+    expected[region(image, [Click(15, 20)])] = 1
+    expected[region(image, [Click(40, 50)])] = 2
+    expected[region(image, [Click(2, 2)])] = 3
+    assert np.array_equal(target.data, expected)
+    assert widget.labels_box.layer is target
+    assert widget.object_line.text() == "Next object: 4"
+
+
+def test_keys_drive_the_widget(open_widget, qtbot):
+    widget = open_widget(squares())
+    window = native_canvas(widget.viewer)
+    window.setFocus()
+    QTest.keyClick(window, Qt.Key.Key_Q)
+    assert widget.tool_button.isChecked()
+    click(widget.viewer, (15, 20))
+    settle(qtbot, widget)
+    QTest.keyClick(window, Qt.Key.Key_U)
+    assert widget.controller.binding.log.planes == ()
+    QTest.keyClick(window, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
+    settle(qtbot, widget)
+    assert len(widget.controller.binding.log.rows(True)) == 1
+    QTest.keyClick(window, Qt.Key.Key_N)
+    settle(qtbot, widget)
+    assert widget.controller.target.data.max() == 1
+
+
+def test_every_key_is_free_in_napari(open_widget):
+    widget = open_widget(squares(), show=False)
+    from napari_edgeflow.gui.shortcuts import KEYS
+
+    assert widget.shortcuts.bound == {
+        "tool": ["Q"],
+        "next": ["N"],
+        "undo": ["U"],
+        "redo": ["Shift-U"],
+        "reset": ["Shift-R"],
+    } or widget.shortcuts.bound == {name: list(keys) for name, keys in KEYS.items()}
+
+
+def test_threshold_slider_runs_no_network(open_widget, qtbot, predictor, preview_mask):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    click(widget.viewer, (15, 20))
+    settle(qtbot, widget)
+    runs = predictor.runs
+    widget.threshold.slider.setValue(95)
+    settle(qtbot, widget)
+    assert not preview_mask(widget.controller, (60, 80)).any()
+    widget.threshold.slider.setValue(5)
+    settle(qtbot, widget)
+    assert preview_mask(widget.controller, (60, 80)).all()
+    assert predictor.runs == runs
+
+
+def test_correct_selected_label(open_widget, qtbot):
+    image = squares()
+    widget = open_widget(image)
+    labels = np.zeros(image.shape, np.uint16)
+    labels[12:20, 12:20] = 7
+    layer = widget.viewer.add_labels(labels)
+    widget.labels_box.choose(layer)
+    layer.selected_label = 7
+    widget.correct_button.click()
+    settle(qtbot, widget)
+    assert widget.object_line.text() == "Correcting object 7 on the image"
+    widget.tool_button.setChecked(True)
+    click(widget.viewer, (22, 20))
+    settle(qtbot, widget)
+    widget.next_button.click()
+    settle(qtbot, widget)
+    expected = np.where(region(image, [Click(22, 20)]), 7, 0)
+    assert np.array_equal(layer.data, expected)
+
+
+def test_a_labels_layer_of_another_shape_is_refused(open_widget, messages):
+    widget = open_widget(squares())
+    layer = widget.viewer.add_labels(np.zeros((5, 5), np.uint8))
+    widget.labels_box.choose(layer)
+    assert widget.controller.target is None
+    assert widget.labels_box.layer is None
+    assert any("(60, 80)" in text for text in messages)
+
+
+def test_no_image_gives_a_message(open_widget, messages):
+    widget = open_widget()
+    widget.tool_button.setChecked(True)
+    assert not widget.tool_button.isChecked()
+    assert any("Open an image" in text for text in messages)
+
+
+def test_every_control_has_a_tooltip_and_fits_300_px(open_widget, qtbot):
+    widget = open_widget(squares())
+    kinds = (QAbstractButton, QComboBox, QSlider, QProgressBar)
+    for kind in kinds:
+        for child in widget.findChildren(kind):
+            if child.objectName().startswith("qt_"):
+                continue
+            assert child.toolTip(), child
+    assert widget.minimumSizeHint().width() <= 300
+    for label in widget.findChildren(QLabel):
+        assert label.minimumSizeHint().width() <= 300
+
+
+def test_closing_the_dock_leaves_nothing_behind(open_widget, qtbot, predictor):
+    widget = open_widget(squares())
+    viewer = widget.viewer
+    keys = set(viewer.keymap)
+    widget.tool_button.setChecked(True)
+    assert len(viewer.layers) == 3
+    viewer.window.remove_dock_widget(widget)
+    assert [layer.name for layer in viewer.layers] == ["Image"] or len(viewer.layers) == 1
+    assert not [cb for cb in viewer.mouse_drag_callbacks if "ClickTool" in repr(cb)]
+    assert keys - set(viewer.keymap)
+    qtbot.waitUntil(lambda: not widget.controller.worker.is_alive)
+    viewer.add_image(squares())
+    viewer.layers.clear()
+
+
+def test_closing_the_dock_keeps_active_clicks(open_widget, qtbot):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    click(widget.viewer, (15, 20))
+    settle(qtbot, widget)
+    widget.viewer.window.remove_dock_widget(widget)
+    kept = [layer for layer in widget.viewer.layers if isinstance(layer, Points)]
+    assert [len(layer.data) for layer in kept] == [1]
+    masks = [layer for layer in widget.viewer.layers if isinstance(layer, Labels)]
+    assert masks[0].data.sum() == 15 * 20
+
+
+def test_closing_the_viewer_while_the_network_runs(open_widget, qtbot, predictor):
+    widget = open_widget(squares())
+    widget.tool_button.setChecked(True)
+    predictor.gate.clear()
+    click(widget.viewer, (15, 20))
+    assert predictor.started.wait(5)
+    widget.viewer.close()
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not widget.controller.worker.is_alive)
+    qtbot.wait(1)
