@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs: ``--help`` loads no torch, napa
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -45,4 +46,6 @@ def _options(
 
 def main() -> None:
     """Nothing; runs the command line and exits with its status."""
+    # it logs about damaged files what the command then says in one plain line
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     app()

@@ -12,7 +12,6 @@ from napari_edgeflow.cli.plain_errors import plain_errors
 
 if TYPE_CHECKING:
     from napari_edgeflow._types import Click
-    from napari_edgeflow.inference.predictor import Predictor
 
 _SIGNS = {
     "+": True,
@@ -54,7 +53,10 @@ def segment(
             metavar="PX",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="A name from 'napari-edgeflow models'.")] = "default",
+    model: Annotated[
+        str,
+        typer.Option(help="A name from 'napari-edgeflow models', or a .safetensors file."),
+    ] = "default",
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     mask: Annotated[
         Path | None, typer.Option(help="Label image to start from: its nonzero pixels.")
@@ -63,12 +65,12 @@ def segment(
 ) -> None:
     """Segment one object by clicks and write it as a label image (object = 1)."""
     with plain_errors(verbose):
-        from napari_edgeflow.cli.segment_run import SegmentRequest, segment_image
+        from napari_edgeflow.cli.segment_run import SegmentRequest, load_predictor, segment_image
 
         request = SegmentRequest(
             image, tuple(parse_click(text) for text in click), out, mask, field_of_view
         )
-        line = segment_image(request, lambda: _load_predictor(model, device), verbose=verbose)
+        line = segment_image(request, lambda: load_predictor(model, device.value), verbose=verbose)
         typer.echo(line)
 
 
@@ -91,9 +93,3 @@ def parse_click(text: str) -> Click:
             f"expected a click as Y,X,+ or Y,X,- in pixels, got {text!r}; for example "
             "--click 120,85,+"
         ) from None
-
-
-def _load_predictor(model: str, device: Device) -> Predictor:
-    from napari_edgeflow.inference.predictor import Predictor
-
-    return Predictor.from_zoo(model, device=device.value)

@@ -43,8 +43,15 @@ class SegmentRequest:
     field_of_view: float | None = None
 
 
+def load_predictor(model: str, device: str) -> Predictor:
+    """The model called ``model`` on the device; see ``Predictor.from_zoo``."""
+    from napari_edgeflow.inference.predictor import Predictor
+
+    return Predictor.from_zoo(model, device=device)
+
+
 def segment_image(
-    request: SegmentRequest, load_predictor: Callable[[], Predictor], *, verbose: bool = False
+    request: SegmentRequest, make_predictor: Callable[[], Predictor], *, verbose: bool = False
 ) -> str:
     """One line about the object; its label image is there when this returns.
 
@@ -58,7 +65,7 @@ def segment_image(
     with open_raster(request.image) as raster:
         _check_request(request, raster)
         start = None if request.mask is None else read_mask(request.mask, raster.shape)
-        predictor = load_predictor()
+        predictor = make_predictor()
         session = _open_session(raster, predictor, request.field_of_view)
         prediction = _run_clicks(request, session, start, verbose)
         _write(request.out, prediction, raster)
