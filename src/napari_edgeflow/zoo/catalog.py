@@ -124,8 +124,9 @@ def _check_hash(info: WeightsInfo) -> None:
 def _from_file(path: Path) -> WeightsInfo:
     """A model from a file of the user's, by what its header says."""
     sha256 = file_sha256(path)
-    metadata = _header(path).get("__metadata__", {})
-    network = metadata.get("network", "") if isinstance(metadata, dict) else ""
+    found = _header(path).get("__metadata__", {})
+    metadata: dict[str, object] = found if isinstance(found, dict) else {}
+    network = metadata.get("network", "")
     if not network:
         raise WeightsError(
             f"{path} does not say which network it is for: its safetensors metadata has no "
