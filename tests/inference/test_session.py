@@ -233,7 +233,7 @@ def test_bad_start_masks_are_refused(session: Session) -> None:
     with pytest.raises(ValueError, match="bool of shape"):
         session.start_from(np.ones((10, 10), bool))
     with pytest.raises(ValueError, match="bool of shape"):
-        session.start_from(np.ones((300, 400), np.uint8))  # type: ignore[arg-type]
+        session.start_from(np.ones((300, 400), np.uint8))
     with pytest.raises(ValueError, match="inside the raster"):
         session.start_from(np.ones((10, 10), bool), Window(295, 0, 305, 10))
 

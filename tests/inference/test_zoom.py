@@ -94,7 +94,8 @@ def test_raster_border_does_not_count_as_touched() -> None:
 @given(st.data())
 def test_view_covers_the_window_on_whole_pixels_of_its_level(data: st.DataObject) -> None:
     shape = (data.draw(st.integers(40, 3000)), data.draw(st.integers(40, 3000)))
-    levels, current, scale = [], shape, 1.0
+    levels: list[Level] = []
+    current, scale = shape, 1.0
     while min(current) >= 1 and len(levels) < 5:
         levels.append(Level(current, (scale, scale)))
         current, scale = (math.ceil(current[0] / 2), math.ceil(current[1] / 2)), scale * 2

@@ -74,8 +74,9 @@ def object_window(box: Window, clicks: Sequence[Click], shape: tuple[int, int]) 
     for click in clicks:
         row, column = click.pixel
         box = box.union(Window(row, column, row + 1, column + 1))
-    height, width = box.height * EXPANSION, box.width * EXPANSION
-    longer = max(height, width, MIN_WINDOW_PX)
+    height = max(box.height * EXPANSION, MIN_WINDOW_PX)
+    width = max(box.width * EXPANSION, MIN_WINDOW_PX)
+    longer = max(height, width)
     sides = (max(height, longer / 2), max(width, longer / 2))
     sides = (min(sides[0], MAX_WINDOW_PX), min(sides[1], MAX_WINDOW_PX))
     return _square(
