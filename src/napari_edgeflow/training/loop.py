@@ -37,6 +37,7 @@ from napari_edgeflow.training.losses import (
     normalised_focal_loss,
 )
 from napari_edgeflow.training.pack import Pack, write_pack
+from napari_edgeflow.training.parallel import agree, average_gradients, join_group
 from napari_edgeflow.training.sampling import View, ViewSampler, group_weights, with_next_click
 from napari_edgeflow.zoo.build import build_network, load_weights, save_weights, to_channels_last
 
@@ -68,7 +69,8 @@ class Trainer:
         self.log = log
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
-        self.rng = np.random.default_rng(config.seed)
+        self.rank, self.n_processes = join_group()
+        self.rng = np.random.default_rng([config.seed, self.rank])
         self.network = build_network(config.network, align=config.align or None)
         if start_from is not None:
             load_weights(self.network, start_from)
@@ -94,25 +96,27 @@ class Trainer:
         for image in pack.images:
             sizes[image.dataset] = sizes.get(image.dataset, 0) + 1
         weights = group_weights(sorted(sizes), self.config.shares, sizes)
-        feed = _Feed(ViewSampler(pack, weights), self.config.seed + self.step)
+        feed = _Feed(ViewSampler(pack, weights), [self.config.seed, self.step, self.rank])
         total_s, saved_at = self.config.minutes * 60, time.monotonic()
         recent: list[tuple[float, float, float]] = []
         self.network.train()
         try:
-            while self.elapsed_s < total_s:
+            while (elapsed_s := agree(self.elapsed_s)) < total_s:
                 began = time.monotonic()
-                progress = self.elapsed_s / total_s
+                progress = elapsed_s / total_s
                 recent.append(self._one_step(progress, feed))
                 self.elapsed_s += min(time.monotonic() - began, 60.0)
-                if self.step % 50 == 0:
+                if self.step % 50 == 0 and self.rank == 0:
                     self._report(progress, recent)
+                if self.step % 50 == 0:
                     recent = []
-                if time.monotonic() - saved_at > 240:
+                if time.monotonic() - saved_at > 240 and self.rank == 0:
                     self.save()
                     saved_at = time.monotonic()
         finally:
             feed.close()
-        self.save()
+        if self.rank == 0:
+            self.save()
 
     def _pack(self) -> Pack:
         folder = self.out.parent / "pack"
@@ -138,6 +142,7 @@ class Trainer:
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.network.parameters())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
@@ -279,8 +284,8 @@ def total_loss(output: NetworkOutput, batch: Batch) -> Tensor:
 class _Feed:
     """Fresh views, drawn by a thread while the network computes."""
 
-    def __init__(self, sampler: ViewSampler, seed: int) -> None:
-        self._sampler, self._rng = sampler, np.random.default_rng([seed, 1])
+    def __init__(self, sampler: ViewSampler, seed: list[int]) -> None:
+        self._sampler, self._rng = sampler, np.random.default_rng([*seed, 1])
         self._queue: queue.Queue[View | BaseException] = queue.Queue(maxsize=32)
         self._side, self._stop = 0, threading.Event()
         self._thread: threading.Thread | None = None
