@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_edgeflow._types import Click
+from napari_edgeflow.errors import DeviceError
+from napari_edgeflow.inference.device import describe_device, resolve_device
+from napari_edgeflow.inference.predictor import Predictor, RawPrediction
+from napari_edgeflow.nn.base import NetworkSpec
+from napari_edgeflow.nn.edgeflow import EDGEFLOW_18S, EdgeFlow
+from napari_edgeflow.nn.hrnet import HRNetConfig
+
+TINY = replace(
+    EDGEFLOW_18S,
+    backbone=HRNetConfig(4, 1, 1, 1, 1),
+    ocr_channels=8,
+    align_channels=8,
+    fine_width=4,
+)
+
+
+def _network(spec: NetworkSpec | None = None) -> EdgeFlow:
+    torch.manual_seed(0)
+    return EdgeFlow(TINY, spec)
+
+
+def _image(shape: tuple[int, int] = (48, 64)) -> np.ndarray:
+    return np.random.default_rng(0).random((*shape, 3)).astype(np.float32)
+
+
+def test_numpy_in_numpy_out_equals_the_network_itself() -> None:
+    network = _network().eval()
+    clicks = [Click(10, 12), Click(30, 50, is_positive=False)]
+    prior = np.random.default_rng(1).random((48, 64)).astype(np.float32)
+    maps = np.zeros((1, 2, 48, 64), np.float32)
+    rows, columns = np.mgrid[0:48, 0:64]
+    maps[0, 0][(rows - 10) ** 2 + (columns - 12) ** 2 <= 25] = 1
+    maps[0, 1][(rows - 30) ** 2 + (columns - 50) ** 2 <= 25] = 1
+    with torch.inference_mode():
+        expected = network(
+            torch.from_numpy(_image()).permute(2, 0, 1)[None],
+            torch.from_numpy(maps),
+            torch.from_numpy(prior)[None, None],
+        )
+    raw = Predictor(network, name="tiny", device="cpu").predict(_image(), clicks, prior)
+    assert isinstance(raw, RawPrediction)
+    np.testing.assert_allclose(raw.logits, expected.mask_logits[0, 0], atol=1e-4)
+    np.testing.assert_allclose(raw.prior, torch.sigmoid(expected.edge_logits[0, 0]), atol=1e-4)
+
+
+def test_no_prior_is_a_prior_of_zeros() -> None:
+    predictor = Predictor(_network(), name="tiny", device="cpu")
+    without = predictor.predict(_image(), [Click(5, 5)], None)
+    zeros = predictor.predict(_image(), [Click(5, 5)], np.zeros((48, 64), np.float32))
+    assert np.array_equal(without.logits, zeros.logits)
+
+
+def test_prior_of_another_shape_is_refused() -> None:
+    predictor = Predictor(_network(), name="tiny", device="cpu")
+    with pytest.raises(ValueError, match="prior must be"):
+        predictor.predict(_image(), [], np.zeros((48, 48), np.float32))
+
+
+def test_prior_kind_decides_what_is_fed_back() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    edge = Predictor(_network(NetworkSpec(prior="edge")), name="e", device="cpu")
+    whole = Predictor(_network(NetworkSpec(prior="mask")), name="m", device="cpu")
+    assert whole.prior_from_mask(mask).sum() == 100
+    assert edge.prior_from_mask(mask)[10, 10] == 0
+    assert edge.prior_from_mask(mask)[5, 10] == edge.prior_from_mask(mask)[4, 10] == 1
+    raw = whole.predict(_image(), [Click(5, 5)], None)
+    np.testing.assert_allclose(raw.prior, 1 / (1 + np.exp(-raw.logits)), atol=1e-5)
+
+
+def test_device_names() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        resolve_device("tpu")
+    assert "CPU" in describe_device(torch.device("cpu"), "float32")
+
+
+def test_a_device_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto").type == "cpu"
+    with pytest.raises(DeviceError, match="use device 'cpu' or 'auto'"):
+        Predictor(_network(), name="tiny", device="cuda")
+
+
+def test_a_gpu_number_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("cuda:0") == torch.device("cuda", 0)
+    with pytest.raises(DeviceError, match="there are 1"):
+        resolve_device("cuda:3")
+
+
+@pytest.mark.gpu
+def test_gpu_gives_the_mask_of_the_cpu() -> None:
+    clicks = [Click(10, 12), Click(30, 50, is_positive=False)]
+    on_cpu = Predictor(_network(), name="tiny", device="cpu").predict(_image(), clicks, None)
+    on_gpu = Predictor(_network(), name="tiny", device="cuda").predict(_image(), clicks, None)
+    scale = float(np.abs(on_cpu.logits).max())
+    assert np.abs(on_cpu.logits - on_gpu.logits).max() < 0.05 * max(scale, 1.0)
