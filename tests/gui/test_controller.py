@@ -1,5 +1,9 @@
+"""The controller on napari's viewer model (no window), with a fake session."""
+
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,8 +11,11 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_edgeflow._types import Click
+from napari_edgeflow.gui.controller import Controller
 
-from .fakes import region, squares
+from .fakes import FakePredictor, region, squares
+
+Settle = Callable[[Controller], None]
 
 
 @pytest.fixture
@@ -16,24 +23,728 @@ def viewer() -> Any:
     return ViewerModel()
 
 
-def test_a_click_makes_the_mask_of_the_object(viewer, make_controller, settle, preview_mask):
+@pytest.fixture
+def bound(viewer: Any, make_controller: Any) -> Controller:
+    """A controller on the image of the two squares."""
     image = viewer.add_image(squares())
     controller = make_controller(viewer)
     controller.bind(image)
-    controller.click((15.0, 20.0), True)
+    return controller
+
+
+def clicks_of(controller: Controller) -> list[Click]:
+    assert controller.binding is not None
+    plane = controller.binding.shown_plane
+    assert plane is not None
+    return [logged.click for logged in controller.binding.log.on_plane(plane)]
+
+
+def commit_at(controller: Controller, settle: Settle, y: float, x: float) -> None:
+    controller.click((y, x), True)
     settle(controller)
-    expected = region(image.data, [Click(15, 20)])
+    controller.finish()
+    settle(controller)
+
+
+# --- clicks ------------------------------------------------------------------------------
+
+
+def test_a_click_makes_the_mask_of_the_object(bound, settle, preview_mask):
+    bound.click((15.0, 20.0), True)
+    settle(bound)
+    expected = region(squares(), [Click(15, 20)])
     assert expected.sum() == 15 * 20
-    assert np.array_equal(preview_mask(controller, (60, 80)), expected)
+    assert np.array_equal(preview_mask(bound, (60, 80)), expected)
+    assert bound.binding.preview.layer.data.shape == (15, 20)
+    assert bound.device_line == "fake · no network"
+    assert str(bound.timings).startswith("read 1 · network 2 · post 3 · layer")
 
 
-def test_sign_and_order_reach_the_session(viewer, make_controller, settle, predictor):
-    image = viewer.add_image(squares())
-    controller = make_controller(viewer)
-    controller.bind(image)
-    controller.click((15.0, 20.0), True)
-    controller.click((12.4, 11.6), False)
-    controller.click((40.0, 50.0), True)
-    settle(controller)
+def test_sign_and_order_reach_the_session(bound, settle, predictor):
+    bound.click((15.0, 20.0), True)
+    bound.click((12.4, 11.6), False)
+    bound.click((40.0, 50.0), True)
+    settle(bound)
     expected = (Click(15, 20), Click(12.4, 11.6, False), Click(40, 50))
     assert predictor.click_lists[-1] == expected
+
+
+def test_moving_a_point_moves_the_mask(bound, settle, preview_mask):
+    bound.click((15.0, 20.0), True)
+    settle(bound)
+    layer = bound.binding.clicks.layer(True)
+    layer.data = np.array([[40.0, 50.0]])
+    settle(bound)
+    assert clicks_of(bound) == [Click(40, 50)]
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(40, 50)]))
+
+
+def test_deleting_the_first_point_keeps_the_order_of_the_others(bound, settle, predictor):
+    for place, sign in (((15, 20), True), ((40, 50), True), ((12, 12), False), ((2, 2), True)):
+        bound.click(place, sign)
+    settle(bound)
+    bound.binding.clicks.layer(True).remove([0])
+    settle(bound)
+    expected = (Click(40, 50), Click(12, 12, False), Click(2, 2))
+    assert predictor.click_lists[-1] == expected
+
+
+def test_deleting_every_point_clears_the_mask(bound, settle, preview_mask):
+    bound.click((15, 20), True)
+    settle(bound)
+    layer = bound.binding.clicks.layer(True)
+    layer.selected_data = {0}
+    layer.remove_selected()
+    settle(bound)
+    assert not preview_mask(bound, (60, 80)).any()
+    assert bound.active is None
+    bound.undo()
+    settle(bound)
+    assert preview_mask(bound, (60, 80)).sum() == 300
+
+
+def test_emptying_the_layer_by_assignment_clears_the_mask(bound, settle, preview_mask):
+    bound.click((15, 20), True)
+    bound.click((40, 50), True)
+    settle(bound)
+    bound.binding.clicks.layer(True).data = np.empty((0, 2))
+    settle(bound)
+    assert bound.active is None
+    assert not preview_mask(bound, (60, 80)).any()
+
+
+def test_a_point_added_in_the_layer_is_a_click(bound, settle, preview_mask):
+    bound.show_click_layers()
+    bound.binding.clicks.layer(True).add([[15, 20], [40, 50]])
+    bound.binding.clicks.layer(False).add([[11, 11]])
+    settle(bound)
+    expected = [Click(15, 20), Click(40, 50), Click(11, 11, False)]
+    assert clicks_of(bound) == expected
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), expected))
+
+
+@pytest.mark.parametrize("place", [(-0.6, 10), (10, 79.6), (1e6, 1e6), (float("nan"), 3)])
+def test_a_click_outside_is_refused_with_a_message(bound, settle, qtbot, messages, place):
+    bound.click((15, 20), True)
+    settle(bound)
+    bound.click(place, True)
+    qtbot.waitUntil(lambda: len(bound.binding.clicks.layer(True).data) == 1)
+    assert clicks_of(bound) == [Click(15, 20)]
+    assert any("Expected a click on the image" in text for text in messages)
+
+
+def test_a_point_added_outside_is_taken_back(bound, settle, qtbot, messages):
+    bound.click((15, 20), True)
+    settle(bound)
+    bound.binding.clicks.layer(False).add([[15, 300], [11, 11]])
+    qtbot.waitUntil(lambda: len(bound.binding.clicks.layer(False).data) == 1)
+    settle(bound)
+    assert clicks_of(bound) == [Click(15, 20), Click(11, 11, False)]
+    assert any("Expected a click on the image" in text for text in messages)
+
+
+@pytest.mark.parametrize("place", [(-0.4, -0.4), (59.4, 79.4)])
+def test_the_outermost_pixels_can_be_clicked(bound, settle, place):
+    bound.click(place, True)
+    settle(bound)
+    assert bound.active.prediction.mask[Click(*place).pixel]
+
+
+def test_a_point_moved_out_of_the_image_moves_back(bound, settle, qtbot, messages):
+    bound.click((15, 20), True)
+    settle(bound)
+    layer = bound.binding.clicks.layer(True)
+    layer.data = np.array([[15.0, 200.0]])
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, [[15, 20]]))
+    assert clicks_of(bound) == [Click(15, 20)]
+    assert any("moved back" in text for text in messages)
+
+
+# --- undo, redo, reset -------------------------------------------------------------------
+
+
+def test_undo_and_redo_go_through_clicks_moves_and_resets(bound, settle, preview_mask):
+    states = []
+
+    def note() -> None:
+        settle(bound)
+        states.append((clicks_of(bound), preview_mask(bound, (60, 80))))
+
+    note()
+    bound.click((15, 20), True)
+    note()
+    bound.click((12, 12), False)
+    note()
+    bound.binding.clicks.layer(False).data = np.array([[20.0, 25.0]])
+    note()
+    bound.reset()
+    note()
+    assert states[4][0] == []
+    for step in (bound.undo, bound.redo):
+        order = range(3, -1, -1) if step == bound.undo else range(1, 5)
+        for i in order:
+            step()
+            settle(bound)
+            assert clicks_of(bound) == states[i][0]
+            assert np.array_equal(preview_mask(bound, (60, 80)), states[i][1]), (step, i)
+            rows = bound.binding.clicks.layer(True).data
+            assert len(rows) == sum(click.is_positive for click in states[i][0])
+
+
+def test_a_new_click_forgets_what_was_undone(bound, settle):
+    bound.click((15, 20), True)
+    bound.click((40, 50), True)
+    bound.undo()
+    bound.click((2, 2), True)
+    assert not bound.can_redo
+    assert clicks_of(bound) == [Click(15, 20), Click(2, 2)]
+    settle(bound)
+
+
+# --- settings ----------------------------------------------------------------------------
+
+
+def test_threshold_and_largest_part_run_no_network(bound, settle, predictor, preview_mask):
+    bound.click((15, 20), True)
+    settle(bound)
+    runs = predictor.runs
+    bound.largest_component = False
+    settle(bound)
+    assert np.array_equal(preview_mask(bound, (60, 80)), squares() == 200)
+    bound.threshold = 0.7
+    settle(bound)
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(15, 20)]))
+    bound.threshold = 0.95
+    settle(bound)
+    assert not preview_mask(bound, (60, 80)).any()
+    assert predictor.runs == runs
+
+
+def test_a_threshold_outside_0_1_is_refused(bound):
+    with pytest.raises(ValueError, match="between 0 and 1, got 1"):
+        bound.threshold = 1
+
+
+def test_another_model_gives_the_mask_again(viewer, make_controller, settle, predictor):
+    asked = []
+    controller = make_controller(viewer)
+    controller.engine._new_predictor = lambda name: (asked.append(name), predictor)[1]
+    controller.bind(viewer.add_image(squares()))
+    controller.click((15, 20), True)
+    settle(controller)
+    controller.model = "big"
+    settle(controller)
+    assert asked == ["default", "big"]
+    assert predictor.runs == 2
+
+
+def test_field_of_view_is_what_the_user_saw_at_the_first_click(bound, settle, predictor, viewer):
+    viewer.canvas.size = (300, 400)
+    viewer.scene.camera.zoom = 10.0
+    bound.click((15, 20), True)
+    settle(bound)
+    viewer.scene.camera.zoom = 20.0
+    bound.click((16, 20), True)
+    settle(bound)
+    assert predictor.fields_of_view == [30.0, 30.0]
+    bound.finish()
+    settle(bound)
+    bound.click((40, 50), True)
+    settle(bound)
+    viewer.scene.camera.zoom = 0.1
+    bound.reset()
+    bound.click((40, 50), True)
+    settle(bound)
+    assert predictor.fields_of_view[2:] == [15.0, 60.0]
+
+
+# --- commit ------------------------------------------------------------------------------
+
+
+def test_commits_get_ids_and_spare_neighbours(bound, settle):
+    commit_at(bound, settle, 15, 20)
+    bound.click((15, 20), True)
+    bound.click((40, 50), True)
+    settle(bound)
+    bound.finish()
+    settle(bound)
+    expected = np.zeros((60, 80), np.uint32)
+    expected[region(squares(), [Click(40, 50)])] = 2
+    expected[region(squares(), [Click(15, 20)])] = 1
+    assert np.array_equal(bound.target.data, expected)
+    assert "300 px stayed with its neighbours" in bound.status
+    assert bound.object_line == "Next object: 3"
+    assert bound.active is None
+    assert not len(bound.binding.clicks.layer(True).data)
+
+
+def test_overwriting_neighbours_when_asked(bound, settle):
+    commit_at(bound, settle, 15, 20)
+    bound.may_overwrite = True
+    commit_at(bound, settle, 15, 20)
+    assert set(np.unique(bound.target.data)) == {0, 2}
+
+
+def test_undo_takes_the_commit_back_and_its_clicks_return(bound, settle, preview_mask):
+    commit_at(bound, settle, 15, 20)
+    commit_at(bound, settle, 40, 50)
+    bound.target.data[0, 0] = 9
+    bound.undo()
+    settle(bound)
+    expected = np.where(region(squares(), [Click(15, 20)]), 1, 0)
+    expected[0, 0] = 9
+    assert np.array_equal(bound.target.data, expected)
+    assert clicks_of(bound) == [Click(40, 50)]
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(40, 50)]))
+    bound.click((2, 2), True)
+    settle(bound)
+    assert bound.active.prediction.mask.sum() == 60 * 80 - 300 - 12
+
+
+def test_undo_of_a_commit_leaves_later_paint_alone(bound, settle):
+    commit_at(bound, settle, 15, 20)
+    bound.target.data[10:15, 10:30] = 5
+    bound.undo()
+    assert (bound.target.data[10:15, 10:30] == 5).all()
+    assert (bound.target.data[15:25, 10:30] == 0).all()
+
+
+def test_commit_uses_the_next_free_id_of_a_chosen_layer(bound, settle, viewer):
+    labels = np.zeros((60, 80), np.int32)
+    labels[0, 0] = 41
+    bound.target = viewer.add_labels(labels)
+    settle(bound)
+    assert bound.object_line == "Next object: 42"
+    commit_at(bound, settle, 15, 20)
+    assert set(np.unique(labels)) == {0, 41, 42}
+
+
+def test_an_id_that_does_not_fit_changes_nothing(bound, settle, viewer, messages):
+    labels = np.zeros((60, 80), np.uint8)
+    labels[0, 0] = 255
+    before = labels.copy()
+    bound.target = viewer.add_labels(labels)
+    commit_at(bound, settle, 15, 20)
+    assert np.array_equal(labels, before)
+    assert clicks_of(bound) == [Click(15, 20)]
+    assert any("id 256" in text and "uint8" in text for text in messages)
+
+
+def test_an_empty_mask_is_not_committed(bound, settle, messages):
+    bound.click((15, 20), True)
+    bound.threshold = 0.95
+    settle(bound)
+    bound.finish()
+    settle(bound)
+    assert not bound.target.data.any()
+    assert any("empty" in text for text in messages)
+    assert clicks_of(bound) == [Click(15, 20)]
+
+
+def test_finish_without_an_object_gives_a_message(bound, messages):
+    bound.finish()
+    assert any("no object to finish" in text for text in messages)
+
+
+def test_correcting_an_object_keeps_its_id(bound, settle, viewer):
+    labels = np.zeros((60, 80), np.uint16)
+    labels[36:40, 42:50] = 3
+    labels[0:5, 0:5] = 4
+    bound.target = viewer.add_labels(labels)
+    bound.correct(3)
+    settle(bound)
+    assert bound.object_line == "Correcting object 3 on the image"
+    assert bound.active.prediction.mask.sum() == 32
+    bound.click((45, 60), True)
+    bound.click((36, 42), False)
+    settle(bound)
+    bound.finish()
+    settle(bound)
+    start = np.zeros((60, 80), dtype=bool)
+    start[36:40, 42:50] = True
+    expected = np.where(region(squares(), [Click(45, 60), Click(36, 42, False)], start), 3, 0)
+    expected[0:5, 0:5] = 4
+    assert np.array_equal(labels, expected)
+    bound.undo()
+    assert (labels == 3).sum() == 32
+
+
+def test_correcting_a_label_that_is_not_there(bound, settle, viewer, messages):
+    bound.target = viewer.add_labels(np.zeros((60, 80), np.uint16))
+    bound.correct(8)
+    settle(bound)
+    assert bound.active is None
+    assert any("got 8" in text for text in messages)
+
+
+def test_a_large_raster_has_a_preview_but_no_labels(viewer, make_controller, settle, messages):
+    tall = np.broadcast_to(np.zeros((1, 16), np.uint8), (2_000_000, 16))
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(tall, contrast_limits=(0, 1)))
+    from napari_edgeflow.gui.commit import check_size
+
+    plane = controller.binding.shown_plane
+    with pytest.raises(ValueError, match="4096 × 4096"):
+        check_size((2_000_000, 16), plane)
+    assert not messages
+
+
+# --- shapes, types, places ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
+def test_pixel_types(viewer, make_controller, settle, preview_mask, dtype):
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(squares(dtype=dtype)))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert preview_mask(controller, (60, 80)).sum() == 300
+
+
+def test_bool_and_nan_pixels(viewer, make_controller, settle, preview_mask):
+    image = squares(dtype=np.float32)
+    image[30, 30] = np.nan
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(image, contrast_limits=(0, 255)))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert preview_mask(controller, (60, 80)).sum() == 300
+    controller.bind(viewer.add_image(squares() > 0, name="bool"))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert controller.active.prediction is not None
+
+
+def test_rgb(viewer, make_controller, settle, preview_mask):
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(np.stack([squares()] * 3, axis=-1), rgb=True))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert preview_mask(controller, (60, 80)).sum() == 300
+    controller.finish()
+    settle(controller)
+    assert controller.target.data.shape == (60, 80)
+
+
+def test_the_current_channel_of_a_multichannel_image(viewer, make_controller, settle):
+    channels = np.stack([np.zeros((60, 80), np.uint16), squares(dtype=np.uint16)])
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(channels))
+    viewer.dims.set_point(0, 1)
+    controller.click((1, 15, 20), True)
+    settle(controller)
+    assert controller.active.prediction.mask.sum() == 300
+
+
+def test_multiscale_images(viewer, make_controller, settle, preview_mask):
+    levels = [squares(), squares()[::2, ::2]]
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(levels, multiscale=True))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert preview_mask(controller, (60, 80)).sum() == 300
+
+
+PLACEMENTS = {
+    "scale": {"scale": (0.3, 0.7)},
+    "translate": {"translate": (-20, 1000.5)},
+    "rotate": {"rotate": 33.0},
+    "shear": {"shear": [0.4]},
+    "all": {"scale": (2, 0.5), "rotate": -70.0, "translate": (7, 9), "shear": [0.2]},
+    "affine": {"affine": np.array([[0, 2.0, 5], [-1.5, 0, 3], [0, 0, 1]]), "scale": (3, 1)},
+}
+
+
+@pytest.mark.parametrize("name", PLACEMENTS)
+def test_any_placement_of_the_image(viewer, make_controller, settle, predictor, name):
+    image = viewer.add_image(squares(), **PLACEMENTS[name])
+    controller = make_controller(viewer)
+    controller.bind(image)
+    controller.click(image.data_to_world((15.2, 20.3)), True)
+    settle(controller)
+    (click,) = predictor.click_lists[-1]
+    assert (click.y, click.x) == pytest.approx((15.2, 20.3), abs=1e-6)
+    points, preview = controller.binding.clicks.layer(True), controller.binding.preview.layer
+    world = image.data_to_world((15.2, 20.3))
+    assert np.allclose(points.data_to_world(points.data[0]), world)
+    for corner in ((0, 0), (14, 19)):
+        on_image = image.data_to_world(np.add(corner, (10, 10)))
+        assert np.allclose(preview.data_to_world(corner), on_image)
+    controller.finish()
+    settle(controller)
+    assert np.allclose(controller.target.data_to_world((4, 5)), image.data_to_world((4, 5)))
+
+
+def test_helper_layers_follow_an_image_that_is_moved(bound, settle):
+    bound.click((15, 20), True)
+    settle(bound)
+    bound.image.scale = (0.5, 0.25)
+    bound.image.translate = (3, 4)
+    points, preview = bound.binding.clicks.layer(True), bound.binding.preview.layer
+    assert np.allclose(points.data_to_world(points.data[0]), (15 * 0.5 + 3, 20 * 0.25 + 4))
+    assert np.allclose(preview.data_to_world((0, 0)), (10 * 0.5 + 3, 10 * 0.25 + 4))
+
+
+# --- stacks ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stack(viewer: Any, make_controller: Any) -> Controller:
+    image = np.zeros((2, 4, 60, 80), np.uint8)
+    image[1, 2], image[0, 3] = squares(), squares()
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(image, scale=(1, 5, 1, 1)))
+    return controller
+
+
+def test_slices_of_a_stack_keep_their_own_object(stack, settle, viewer, preview_mask, messages):
+    viewer.dims.set_point((0, 1), (1, 10))
+    stack.click((1, 10, 15, 20), True)
+    settle(stack)
+    expected = np.zeros((2, 4, 60, 80), dtype=bool)
+    expected[1, 2] = region(squares(), [Click(15, 20)])
+    assert np.array_equal(preview_mask(stack, expected.shape), expected)
+    viewer.dims.set_point((0, 1), (0, 15))
+    stack.click((0, 15, 40, 50), True)
+    settle(stack)
+    assert any("kept there" in text for text in messages)
+    assert np.array_equal(stack.binding.clicks.layer(True).data, [[1, 2, 15, 20], [0, 3, 40, 50]])
+    other = np.zeros_like(expected)
+    other[0, 3] = region(squares(), [Click(40, 50)])
+    assert np.array_equal(preview_mask(stack, expected.shape), other)
+    viewer.dims.set_point((0, 1), (1, 10))
+    assert np.array_equal(preview_mask(stack, expected.shape), expected)
+    for point in ((1, 10), (0, 15)):
+        viewer.dims.set_point((0, 1), point)
+        stack.finish()
+        settle(stack)
+    assert np.array_equal(stack.target.data, expected * 1 + other * 2)
+
+
+def test_undo_stays_on_the_slice(stack, settle, viewer):
+    viewer.dims.set_point((0, 1), (1, 10))
+    stack.click((1, 10, 15, 20), True)
+    viewer.dims.set_point((0, 1), (0, 15))
+    stack.click((0, 15, 40, 50), True)
+    settle(stack)
+    viewer.dims.set_point((0, 1), (1, 10))
+    stack.undo()
+    settle(stack)
+    assert clicks_of(stack) == []
+    viewer.dims.set_point((0, 1), (0, 15))
+    assert clicks_of(stack) == [Click(40, 50)]
+
+
+def test_other_axes_on_the_screen(viewer, make_controller, settle, predictor):
+    volume = np.zeros((60, 5, 80), np.uint8)
+    volume[:, 3] = squares()
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(volume))
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.set_point(1, 3)
+    controller.click((15, 3, 20), True)
+    settle(controller)
+    assert predictor.click_lists[-1] == (Click(15, 20),)
+    controller.finish()
+    settle(controller)
+    expected = np.zeros(volume.shape, np.uint32)
+    expected[:, 3] = region(squares(), [Click(15, 20)])
+    assert np.array_equal(controller.target.data, expected)
+
+
+def test_the_3d_view_gives_a_message(stack, viewer, messages):
+    viewer.dims.ndisplay = 3
+    stack.click((1, 10, 15, 20), True)
+    assert any("2-D view" in text for text in messages)
+
+
+# --- unusable images and failures --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.full((20, 20), np.nan, np.float32), np.zeros((1, 1), np.uint8)]
+)
+def test_unusable_images_give_a_message_and_change_nothing(
+    viewer, make_controller, settle, qtbot, messages, pixels
+):
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(pixels, contrast_limits=(0, 1), name="bad"))
+    controller.click((0, 0), True)
+    settle(controller)
+    assert controller.active is None
+    assert not len(controller.binding.clicks.layer(True).data)
+    assert any("bad" in text for text in messages)
+    controller.bind(viewer.add_image(squares()))
+    controller.click((15, 20), True)
+    settle(controller)
+    assert controller.active.prediction.mask.sum() == 300
+
+
+def test_a_failing_network_keeps_the_clicks(bound, settle, predictor, messages, caplog):
+    bound.click((15, 20), True)
+    settle(bound)
+    predictor.failure = RuntimeError("no memory")
+    with caplog.at_level(logging.CRITICAL):
+        bound.click((40, 50), True)
+        settle(bound)
+    assert any("no memory" in text and "kept" in text for text in messages)
+    assert clicks_of(bound) == [Click(15, 20), Click(40, 50)]
+    predictor.failure = None
+    bound.finish()
+    settle(bound)
+    assert (bound.target.data > 0).sum() == 300 + 450
+
+
+def test_no_image_gives_a_message(viewer, make_controller, messages):
+    make_controller(viewer).click((1, 1), True)
+    assert any("Choose an image" in text for text in messages)
+
+
+# --- latest wins, cancel, deletion in flight ---------------------------------------------
+
+
+def start_slow(controller: Controller, predictor: FakePredictor, y: float, x: float) -> None:
+    predictor.started.clear()
+    predictor.gate.clear()
+    controller.click((y, x), True)
+    assert predictor.started.wait(10)
+
+
+def test_the_latest_click_wins(bound, settle, predictor, preview_mask):
+    start_slow(bound, predictor, 15, 20)
+    for place in ((2, 2), (40, 50), (12, 12)):
+        bound.click(place, place != (12, 12))
+    predictor.gate.set()
+    settle(bound)
+    assert predictor.runs == 2
+    assert predictor.stopped == 1
+    clicks = [Click(15, 20), Click(2, 2), Click(40, 50), Click(12, 12, False)]
+    assert predictor.click_lists[-1] == tuple(clicks)
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), clicks))
+
+
+def test_undo_in_flight_shows_no_stale_mask(bound, settle, predictor, preview_mask):
+    start_slow(bound, predictor, 15, 20)
+    bound.undo()
+    predictor.gate.set()
+    settle(bound)
+    assert not preview_mask(bound, (60, 80)).any()
+    assert bound.active is None
+
+
+def test_cancel_withdraws_the_clicks_in_flight(bound, settle, predictor, preview_mask):
+    bound.click((15, 20), True)
+    settle(bound)
+    start_slow(bound, predictor, 40, 50)
+    bound.cancel()
+    predictor.gate.set()
+    settle(bound)
+    assert clicks_of(bound) == [Click(15, 20)]
+    assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(15, 20)]))
+    bound.redo()
+    settle(bound)
+    assert clicks_of(bound) == [Click(15, 20), Click(40, 50)]
+
+
+def test_finish_in_flight_waits_and_later_clicks_start_the_next(bound, settle, predictor):
+    start_slow(bound, predictor, 15, 20)
+    bound.finish()
+    bound.click((40, 50), True)
+    assert clicks_of(bound) == [Click(15, 20)]
+    predictor.gate.set()
+    settle(bound)
+    assert np.array_equal(bound.target.data, region(squares(), [Click(15, 20)]) * 1)
+    assert clicks_of(bound) == [Click(40, 50)]
+    assert bound.active.prediction.mask.sum() == 450
+
+
+def test_deleting_the_image_in_flight(bound, settle, predictor, viewer, qtbot, messages):
+    start_slow(bound, predictor, 15, 20)
+    points = bound.binding.clicks.layer(True)
+    viewer.layers.remove(bound.image)
+    predictor.gate.set()
+    settle(bound)
+    qtbot.waitUntil(lambda: any("was deleted" in text for text in messages))
+    assert bound.binding is None
+    assert points in viewer.layers
+    assert np.array_equal(points.data, [[15, 20]])
+    points.remove([0])
+    bound.bind(viewer.add_image(squares(), name="again"))
+    bound.click((40, 50), True)
+    settle(bound)
+    assert bound.active.prediction.mask.sum() == 450
+
+
+def test_deleting_a_points_layer_in_flight_keeps_the_clicks(
+    bound, settle, predictor, viewer, qtbot, messages, preview_mask
+):
+    start_slow(bound, predictor, 15, 20)
+    viewer.layers.remove(bound.binding.clicks.layer(True))
+    predictor.gate.set()
+    settle(bound)
+    qtbot.waitUntil(lambda: any("clicks are kept" in text for text in messages))
+    assert preview_mask(bound, (60, 80)).sum() == 300
+    bound.click((40, 50), True)
+    settle(bound)
+    assert np.array_equal(bound.binding.clicks.layer(True).data, [[15, 20], [40, 50]])
+    assert preview_mask(bound, (60, 80)).sum() == 750
+
+
+def test_deleting_preview_and_labels_is_no_trouble(bound, settle, viewer, preview_mask):
+    commit_at(bound, settle, 15, 20)
+    viewer.layers.remove(bound.target)
+    assert bound.target is None
+    bound.click((40, 50), True)
+    settle(bound)
+    viewer.layers.remove(bound.binding.preview.layer)
+    bound.click((41, 50), True)
+    settle(bound)
+    assert preview_mask(bound, (60, 80)).sum() == 450
+    bound.finish()
+    settle(bound)
+    assert (bound.target.data == 1).sum() == 450
+
+
+# --- images and end ----------------------------------------------------------------------
+
+
+def test_clicks_wait_on_their_image(bound, settle, viewer):
+    bound.click((15, 20), True)
+    settle(bound)
+    first = bound.image
+    bound.bind(viewer.add_image(squares(), name="second"))
+    bound.click((40, 50), True)
+    settle(bound)
+    bound.bind(first)
+    assert clicks_of(bound) == [Click(15, 20)]
+    bound.finish()
+    settle(bound)
+    assert (bound.target.data == 1).sum() == 300
+
+
+def test_an_image_without_clicks_leaves_no_layers(bound, viewer):
+    bound.show_click_layers()
+    assert len(viewer.layers) == 3
+    bound.bind(None)
+    assert [layer.name for layer in viewer.layers] == ["Image"]
+
+
+def test_close_lets_go_of_everything(bound, settle, viewer, predictor, qtbot):
+    def callbacks() -> list[Any]:
+        emitters = (viewer.layers.events.removed, viewer.dims.events.point, image.events.scale)
+        return [list(emitter.callbacks) for emitter in emitters]
+
+    image = viewer.layers[0]
+    before = callbacks()
+    other = Controller(viewer, lambda _name: predictor, None)
+    other.bind(image)
+    other.show_click_layers()
+    assert callbacks() != before
+    other.close()
+    assert callbacks() == before
+    assert len(viewer.layers) == 1
+    start_slow(bound, predictor, 15, 20)
+    bound.close()
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not bound.worker.is_alive)
+    viewer.layers.clear()

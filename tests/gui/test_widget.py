@@ -57,7 +57,9 @@ def test_real_clicks_make_and_cut_the_mask(open_widget, qtbot, preview_mask):
     widget.tool_button.setChecked(True)
     click(widget.viewer, (15, 20))
     settle(qtbot, widget)
-    assert np.array_equal(preview_mask(widget.controller, image.shape), region(image, [Click(15, 20)]))
+    assert np.array_equal(
+        preview_mask(widget.controller, image.shape), region(image, [Click(15, 20)])
+    )
     click(widget.viewer, (20, 25), RIGHT)
     click(widget.viewer, (12, 12), modifier=CTRL)
     settle(qtbot, widget)

@@ -182,16 +182,12 @@ class ClickLayers:
             for axis, at in enumerate(shown.index)
         )
         plane = Plane(index, shown.shape)
-        y, x = plane.yx(position)
-        is_in_stack = all(
-            at is None or 0 <= at < side for at, side in zip(index, shape, strict=True)
-        )
-        if not (is_in_stack and plane.contains(y, x)):
+        if any(at is not None and not 0 <= at < n for at, n in zip(index, shape, strict=True)):
             raise RasterError(
-                f"expected a click on the image {self._image.name}, "
-                f"{plane.shape[0]} × {plane.shape[1]} px, got row {y:.1f}, column {x:.1f}; "
-                "click inside it"
+                f"expected a click on a slice of the image {self._image.name}, shape {shape}, "
+                f"got {plane.name}; scroll back to the image"
             )
+        plane.check_contains(*plane.yx(position), str(self._image.name))
         return plane
 
     def _take_back(self) -> None:

@@ -64,7 +64,7 @@ class Controller:
         self._object_ids = itertools.count(1)
         self._model = "default"
         self._threshold = 0.5
-        self._largest_component = False
+        self._largest_component = True
         self._last_plane: Plane | None = None
         self._is_closed = False
         viewer.layers.events.removed.connect(self._on_removed)
@@ -139,7 +139,7 @@ class Controller:
 
     @property
     def largest_component(self) -> bool:
-        """Keep only the part of the mask that is largest."""
+        """Keep only the connected parts of the mask that hold a positive click."""
         return self._largest_component
 
     @largest_component.setter
@@ -277,10 +277,12 @@ class Controller:
         image = self.binding.image
         try:
             plane = shown_plane(image, self.viewer.dims)
+            y, x = plane.yx(image.world_to_data(world))
+            plane.check_contains(y, x, str(image.name))
         except RasterError as error:
             self._on_refused(str(error))
             return
-        position = plane.position(*plane.yx(image.world_to_data(world)))
+        position = plane.position(y, x)
         active = self.binding.objects.get(plane)
         if active is not None and active.is_finishing:
             active.waiting.append((position, is_positive))

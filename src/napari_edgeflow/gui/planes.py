@@ -66,6 +66,18 @@ class Plane:
         row, column = math.floor(y + 0.5), math.floor(x + 0.5)
         return 0 <= row < self.shape[0] and 0 <= column < self.shape[1]
 
+    def check_contains(self, y: float, x: float, name: str) -> None:
+        """Nothing, when the place is on the plane.
+
+        Raises:
+            RasterError: It is not; ``name`` is the image's.
+        """
+        if not self.contains(y, x):
+            raise RasterError(
+                f"expected a click on the image {name}, {self.shape[0]} × {self.shape[1]} px, "
+                f"got row {y:.1f}, column {x:.1f}; click inside it"
+            )
+
     def pixels(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> tuple[Any, ...]:
         """Index arrays of these pixels of the plane in the layer's array."""
         yx = iter((rows, columns))

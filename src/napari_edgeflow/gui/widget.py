@@ -144,10 +144,11 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             lambda value: setattr(control, "threshold", value),
         )
         self.largest_box = check_box(
-            "Largest part only",
-            "Keep only the largest connected part of the mask",
+            "Clicked parts only",
+            "Keep only the connected parts of the mask that hold a positive click",
             lambda is_on: setattr(control, "largest_component", is_on),
         )
+        self.largest_box.setChecked(control.largest_component)
         self.overwrite_box = check_box(
             "May overwrite neighbours",
             "Let a new object take pixels from objects that are already in the Labels layer",
