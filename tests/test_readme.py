@@ -14,7 +14,7 @@ import tifffile
 from skimage.io import imread
 
 import napari_edgeflow
-from napari_edgeflow import Predictor, Session
+from napari_edgeflow import Prediction, Predictor, Session
 
 README = Path(__file__).parents[1] / "README.md"
 SAMPLES = Path(napari_edgeflow.__file__).parent / "gui" / "sample_images"
@@ -39,11 +39,15 @@ def test_the_python_example_runs_and_keeps_its_promises(image_tif: Path) -> None
     (code,) = blocks("python")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
-    session, mask, prediction = names["session"], names["mask"], names["prediction"]
+    session, prediction, last = names["session"], names["prediction"], names["last"]
     assert isinstance(session, Session)
+    assert isinstance(prediction, Prediction)
+    assert isinstance(last, Prediction)
     assert session.clicks == ()  # finished: ready for the next object
-    assert prediction.mask[:].shape == prediction.window.shape  # type: ignore[attr-defined]
-    assert mask.full_mask(session.source.shape)[120, 85]  # type: ignore[attr-defined]
+    whole = prediction.full_mask(session.source.shape)
+    assert whole[120, 85]
+    assert not whole[140, 30]
+    assert last.full_mask(session.source.shape)[120, 85]
 
 
 def test_the_segment_command_gives_the_mask_of_the_python_session(image_tif: Path) -> None:
