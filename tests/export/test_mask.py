@@ -84,7 +84,9 @@ def test_every_integer_type_goes_in(tmp_path: Path, dtype: Any, suffix: str) -> 
         lambda t: _labels(t[:2], t[2])
     )
 )
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_labels_come_back(tmp_path: Path, labels: AnyArray) -> None:
     write_label_image(tmp_path / "a.tif", labels)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), labels)

@@ -241,6 +241,14 @@ def test_an_index_tells_small_stacks_from_bands() -> None:
     np.testing.assert_array_equal(as_stack.read(Window(0, 0, 7, 4))[:, :, 0], image[5])
 
 
+def test_a_single_sample_leaves_the_channels() -> None:
+    image = _pixels(3, 8, 9, 1)
+    raster = ArrayRaster([image], axes="CYXS")
+    np.testing.assert_array_equal(
+        raster.read(Window(0, 0, 8, 9)), np.moveaxis(image[..., 0], 0, -1)
+    )
+
+
 def test_samples_go_before_channels() -> None:
     image = _pixels(1, 8, 9, 3)
     raster = ArrayRaster([image], axes="CYXS")

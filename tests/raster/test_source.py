@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_edgeflow._types import Window
@@ -27,6 +27,7 @@ def test_the_first_level_has_scale_one() -> None:
     st.booleans(),
     st.integers(1, 5),
 )
+@settings(deadline=None)
 def test_repeated_halving_gives_powers_of_two(
     rows: int, columns: int, rounds_up: bool, depth: int
 ) -> None:
@@ -44,6 +45,16 @@ def test_repeated_halving_gives_powers_of_two(
 def test_other_whole_factors(factor: int, size: tuple[int, int]) -> None:
     small = (-(-size[0] // factor), size[1] // factor)
     assert _scales(size, small)[1] == (factor, factor)
+
+
+@pytest.mark.parametrize(
+    ("full", "small", "factor"),
+    [((5, 700), (1, 175), 4), ((3, 3), (1, 1), 2), ((7, 9), (2, 3), 4), ((700, 5), (88, 1), 8)],
+)
+def test_few_pixels_leave_a_choice_that_the_other_axis_or_halving_settles(
+    full: tuple[int, int], small: tuple[int, int], factor: int
+) -> None:
+    assert _scales(full, small)[1] == (factor, factor)
 
 
 def test_a_fraction_stays_a_fraction() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -102,6 +102,7 @@ def test_a_constant_image_is_black(value: float) -> None:
     st.floats(-1e6, 1e6),
     st.floats(1e-3, 1e6),
 )
+@settings(deadline=None)
 def test_what_comes_out_is_rgb_between_zero_and_one(
     pixels: AnyArray, low: float, width: float
 ) -> None:

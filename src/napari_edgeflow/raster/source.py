@@ -134,7 +134,11 @@ def _scale(full: tuple[int, int], shape: tuple[int, int]) -> tuple[float, float]
     1025 → 513 was halved and rounded up, so its scale is 2, not 1.998. A factor common to both
     axes is preferred, and a power of two before its neighbours: 5 → 1 can be 4 or 5.
     """
-    common = _factors(full[0], shape[0]) & _factors(full[1], shape[1])
+    if full == shape:
+        return 1.0, 1.0
+    long, short = (0, 1) if shape[0] >= shape[1] else (1, 0)
+    fitting = _factors(full[long], shape[long])
+    common = {k for k in fitting if _explains(k, full[short], shape[short])}
     if common:
         factor = float(_likeliest(common))
         return factor, factor
@@ -154,6 +158,9 @@ def _likeliest(factors: set[int]) -> int:
 def _factors(full: int, size: int) -> set[int]:
     """Whole factors that turn ``full`` into ``size`` when rounding down or up."""
     first = max(1, full // (size + 1))
-    last = full // max(1, size - 1) if size > 1 else full
-    candidates = range(first, last + 2)
-    return {k for k in candidates if size in (full // k, -(-full // k))}
+    last = full // max(1, size - 1)
+    return {k for k in range(first, last + 2) if _explains(k, full, size)}
+
+
+def _explains(factor: int, full: int, size: int) -> bool:
+    return size in (full // factor, -(-full // factor))
