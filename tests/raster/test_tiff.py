@@ -284,6 +284,7 @@ def test_a_plain_file_far_larger_than_memory_is_mapped(tmp_path: Path) -> None:
     pixels[-3:, -4:] = corner = _pixels(3, 4, dtype=np.uint16)
     del pixels
     with open_tiff(path) as raster:
+        assert raster.levels[0].chunk == (1, 1)
         window = Window(side - 3, side - 4, side, side)
         np.testing.assert_array_equal(raster.read(window)[:, :, 0], corner)
         assert not raster.read(Window(0, 0, 50, 50)).any()
