@@ -111,8 +111,9 @@ def test_a_pixel_is_never_clicked_twice() -> None:
 
 
 def test_training_draws_uniformly_from_the_inner_half() -> None:
-    truth = np.zeros((12, 24), dtype=bool)
-    truth[1:10, 2:22] = True
+    # The deepest pixels lie 7 deep; those 4 deep are in the inner half, those 3 deep are not.
+    truth = np.zeros((16, 24), dtype=bool)
+    truth[1:14, 2:22] = True
     depth = brute_squared_depth(truth, set())
     inner = {pixel for pixel, value in depth.items() if 4 * value > max(depth.values())}
     rng = np.random.default_rng(0)

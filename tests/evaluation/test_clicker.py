@@ -86,6 +86,18 @@ def test_ignored_pixels_draw_no_click_and_cost_nothing() -> None:
     assert clicked.clicks == (Click(6, 6, True),)
 
 
+def test_a_wrong_mask_on_ignored_pixels_is_not_corrected() -> None:
+    sample = two_squares()
+    sample.ignore[:, 12:] = True
+    truth = sample.labels == 1
+    mask = truth | sample.ignore  # 160 wrong pixels that nobody judges
+    mask[5, 5:7] = False
+    segmenter = Scripted([mask, truth])
+    clicked = click_on_object(segmenter, sample, 1, field_of_view=20)
+    assert segmenter.clicks[1] == Click(5, 5, True)
+    assert clicked.ious == (23 / 25, 1.0)
+
+
 def test_only_the_click_itself_is_timed() -> None:
     ticks = itertools.count(0.0, 2.5)
     clicked = click_on_object(

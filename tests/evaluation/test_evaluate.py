@@ -195,9 +195,3 @@ def test_sets_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> Non
 def test_a_set_given_twice_is_refused(discs: Path) -> None:
     with pytest.raises(DatasetError, match="evaluate them apart"):
         open_datasets([discs, discs])
-
-
-def test_baselines_have_no_weights_and_run_on_the_cpu() -> None:
-    for name in ("grabcut", "random_walker"):
-        assert ModelSource(name, "cuda").identify() == (name, None)
-        assert ModelSource(name, "cuda").find_device() == "cpu"

@@ -85,6 +85,12 @@ def test_the_choice_is_the_same_for_the_same_seed_only() -> None:
     assert first == sorted(first, key=targets.index)
 
 
+def test_the_choice_stays_the_same_from_release_to_release() -> None:
+    # Figures of two releases compare only while this holds.
+    chosen = [target.area_px - 20 for target in choose(some_targets(60), 5, 0)]
+    assert chosen == [1, 2, 22, 33, 38]
+
+
 def test_a_smaller_choice_is_part_of_a_larger_one() -> None:
     targets = some_targets(60)
     assert set(choose(targets, 10, 3)) < set(choose(targets, 25, 3))

@@ -61,7 +61,7 @@ class FolderDataset:
         """
         stem, image_path, mask_path = self._pairs[index]
         ids = read_mask(mask_path)
-        ignore = (ids == IGNORE_ID) if ids.dtype.itemsize > 1 else np.zeros(ids.shape, dtype=bool)
+        ignore = np.asarray(ids == IGNORE_ID, dtype=bool)
         labels = np.where(ignore, 0, ids).astype(np.int32)
         try:
             return Sample(stem, read_image(image_path), labels, ignore)
