@@ -69,8 +69,9 @@ class Clicker:
 
     def _sample(self, folder: Path, index: int) -> Sample:
         if self._last is None or self._last[:2] != (folder, index):
-            dataset = self._datasets.setdefault(folder, FolderDataset(folder))
-            self._last = folder, index, dataset[index]
+            if folder not in self._datasets:
+                self._datasets[folder] = FolderDataset(folder)
+            self._last = folder, index, self._datasets[folder][index]
         return self._last[2]
 
 
