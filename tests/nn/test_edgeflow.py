@@ -78,7 +78,7 @@ def test_gradients_reach_every_parameter(network: EdgeFlow, views: MakeViews) ->
     loss = torch.zeros(())
     for logits in output:
         loss = loss + (logits * torch.randn(logits.shape, generator=draw)).sum()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     attention = ("object_context_block.f_pixel", "object_context_block.f_object")
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name

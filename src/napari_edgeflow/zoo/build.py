@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,12 +44,15 @@ def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
         align: Overrides what the late fusions' flow moves.
 
     Raises:
-        ValueError: No such architecture.
+        ValueError: No such architecture or align target.
     """
     if name not in _EDGEFLOW:
         raise ValueError(f"no network is called {name!r}; known are {', '.join(_EDGEFLOW)}")
     config = _EDGEFLOW[name]
     if align is not None:
+        if align not in get_args(AlignTarget):
+            known = ", ".join(get_args(AlignTarget))
+            raise ValueError(f"no align target is called {align!r}; known are {known}")
         config = replace(config, align=cast(AlignTarget, align))
     builder: Callable[[EdgeFlowConfig], InteractiveNetwork] = EdgeFlow
     return builder(config)

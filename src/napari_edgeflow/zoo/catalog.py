@@ -50,12 +50,15 @@ def list_models() -> tuple[WeightsInfo, ...]:
     """
     try:
         entries = json.loads((_WEIGHTS / "catalog.json").read_text())
-        return tuple(_entry(item) for item in entries)
-    except (OSError, ValueError, KeyError) as error:
+        models = tuple(_entry(item) for item in entries)
+        if not models:
+            raise ValueError("it lists no model")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"the model catalogue {_WEIGHTS / 'catalog.json'} cannot be read ({error!r}); "
             "reinstall napari-edgeflow"
         ) from error
+    return models
 
 
 def _entry(item: dict[str, str]) -> WeightsInfo:
@@ -147,7 +150,7 @@ def _header(path: Path) -> dict[str, object]:
         text = file.read(length)
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is not a safetensors file: its header is no JSON") from error
     if not isinstance(header, dict):
         raise WeightsError(f"{path} is not a safetensors file: its header is no table")
