@@ -14,7 +14,6 @@ from napari_edgeflow._types import BoolArray, Click, FloatArray
 from napari_edgeflow.clicks.encode import disk_maps, mask_edge
 from napari_edgeflow.inference.device import describe_device, resolve_device
 from napari_edgeflow.nn.base import InteractiveNetwork
-from napari_edgeflow.nn.fold import fold_batch_norms
 from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_last
 from napari_edgeflow.zoo.catalog import find_model
 
@@ -76,8 +75,7 @@ class Predictor:
         self.device = resolve_device(device)
         self.input_side = network.spec.input_side
         self._spec = network.spec
-        network.eval()
-        fold_batch_norms(network)
+        network.prepare_inference()
         self._network = to_channels_last(network, self.device)
         self._autocast = self.device.type == "cuda"
 

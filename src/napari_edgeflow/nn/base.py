@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from napari_edgeflow.nn.fold import fold_batch_norms
+
 PriorKind = Literal["none", "edge", "mask"]
 
 
@@ -70,6 +72,14 @@ class InteractiveNetwork(nn.Module):
         """``(B, 3, H, W)`` image in [0, 1] with ImageNet's mean 0 and deviation 1."""
         mean, std = self.get_buffer("image_mean"), self.get_buffer("image_std")
         return (image - mean) / std
+
+    def prepare_inference(self) -> None:
+        """Puts the network into eval mode and merges what can be merged, for good.
+
+        The answers stay the same up to rounding; training cannot go on afterwards.
+        """
+        self.eval()
+        fold_batch_norms(self)
 
     def forward(self, image: Tensor, click_maps: Tensor, prior: Tensor) -> NetworkOutput:
         """Logits for a batch of views.

@@ -13,6 +13,7 @@ from napari_edgeflow.nn.blocks import ConvBNReLU, ScaleLayer, initialise, resize
 from napari_edgeflow.nn.edge import BodyWarp
 from napari_edgeflow.nn.finenet import FineNet
 from napari_edgeflow.nn.flow import AlignTarget, FlowAlign
+from napari_edgeflow.nn.fold import compose_convolutions
 from napari_edgeflow.nn.hrnet import (
     HRNET_18,
     HRNET_18S,
@@ -84,7 +85,7 @@ class FusedHRNetOCR(HRNet):
             nn.Conv2d(joined, 1, 1),
         )
         self.edge = BodyWarp(ocr)
-        self.edge_fusion = nn.Conv2d(2 * ocr, 256, 1, bias=False)
+        self.edge_fusion: nn.Module = nn.Conv2d(2 * ocr, 256, 1, bias=False)
         self.edge_out = nn.Sequential(ConvBNReLU(256, 48), nn.Conv2d(48, 1, 1, bias=False))
 
     def forward(self, image: Tensor, interaction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,6 +142,14 @@ class EdgeFlow(InteractiveNetwork):
                 nn.init.normal_(parameter, std=1e-3)
             elif self.config.fine_residual and name == "finenet.final_predict.2.weight":
                 nn.init.constant_(parameter, 0.1)
+
+    def prepare_inference(self) -> None:
+        super().prepare_inference()
+        coarse = self.feature_extractor
+        block = coarse.edge_out[0]
+        if isinstance(block, ConvBNReLU) and isinstance(coarse.edge_fusion, nn.Conv2d):
+            block._conv = compose_convolutions(coarse.edge_fusion, block._conv)
+            coarse.edge_fusion = nn.Identity()
 
     def forward(self, image: Tensor, click_maps: Tensor, prior: Tensor) -> NetworkOutput:
         size = spatial_size(image)

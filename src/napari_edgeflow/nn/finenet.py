@@ -40,7 +40,8 @@ class FineBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn3(self.conv3(out)) + self.downsample(x), inplace=True)
+        out = self.bn3(self.conv3(out))
+        return F.relu(out.add_(self.downsample(x)), inplace=True)
 
 
 class FineNet(nn.Module):

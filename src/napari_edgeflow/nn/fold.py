@@ -1,10 +1,11 @@
-"""Folds batch norms into the convolutions before them, for inference alone."""
+"""Folds layers that follow each other without an activation, for inference alone."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -29,6 +30,35 @@ def fold_batch_norms(network: nn.Module) -> int:
             setattr(norm_owner, norm_name, nn.Identity())
             folded += 1
     return folded
+
+
+def compose_convolutions(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """One convolution that computes ``second(first(x))``.
+
+    Exact, borders included: a 1×1 convolution without bias maps zero padding to zeros.
+
+    Args:
+        first: 1×1, without bias, stride or groups.
+        second: Any kernel, without groups.
+
+    Raises:
+        ValueError: The first convolution is of another kind.
+    """
+    if first.kernel_size != (1, 1) or first.bias is not None or first.groups != 1:
+        raise ValueError("only a 1×1 convolution without bias and groups can be composed")
+    one = nn.Conv2d(
+        first.in_channels,
+        second.out_channels,
+        (second.kernel_size[0], second.kernel_size[1]),
+        (second.stride[0], second.stride[1]),
+        (int(second.padding[0]), int(second.padding[1])),
+        bias=second.bias is not None,
+    )
+    with torch.no_grad():
+        one.weight.copy_(torch.einsum("omhw,mi->oihw", second.weight, first.weight[:, :, 0, 0]))
+        if second.bias is not None and one.bias is not None:
+            one.bias.copy_(second.bias)
+    return one.to(first.weight.device)
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, str]]:

@@ -74,7 +74,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn2(self.conv2(out)) + x, inplace=True)
+        out = self.bn2(self.conv2(out))
+        return F.relu(out.add_(x), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -97,7 +98,8 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = F.relu(self.bn2(self.conv2(out)), inplace=True)
-        return F.relu(self.bn3(self.conv3(out)) + shortcut, inplace=True)
+        out = self.bn3(self.conv3(out))
+        return F.relu(out.add_(shortcut), inplace=True)
 
 
 class ExchangeModule(nn.Module):
