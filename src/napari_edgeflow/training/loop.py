@@ -36,7 +36,7 @@ from napari_edgeflow.training.losses import (
     masked_bce,
     normalised_focal_loss,
 )
-from napari_edgeflow.training.pack import Pack, write_pack
+from napari_edgeflow.training.pack import Pack, check_pack, write_pack
 from napari_edgeflow.training.parallel import agree, average_gradients, join_group
 from napari_edgeflow.training.sampling import View, ViewSampler, group_weights, with_next_click
 from napari_edgeflow.zoo.build import build_network, load_weights, save_weights, to_channels_last
@@ -119,10 +119,14 @@ class Trainer:
             self.save()
 
     def _pack(self) -> Pack:
+        """The images, decoded by the first process while the others wait."""
         folder = self.out.parent / "pack"
-        if not (folder / "index.json").exists():
+        if self.rank == 0 and not (folder / "index.json").exists():
             write_pack([Path(item) for item in self.config.data], folder, self.log)
-        return Pack(folder)
+        agree(0.0)
+        pack = Pack(folder)
+        check_pack(pack, self.config.data, folder)
+        return pack
 
     def _one_step(self, progress: float, feed: _Feed) -> tuple[float, float, float]:
         phase = next(p for p in self.config.phases if progress < p.until or p.until >= 1)

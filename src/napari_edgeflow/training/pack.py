@@ -54,7 +54,7 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         try:
             index = json.loads((folder / "index.json").read_text())
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise DatasetError(f"{folder} holds no packed data set: {error}") from error
         self.images = [
             PackedImage(i["dataset"], (i["shape"][0], i["shape"][1]), i["offset_px"])
@@ -91,6 +91,10 @@ def write_pack(
     Raises:
         DatasetError: A data set is not what its format promises.
     """
+    if not folders:
+        raise DatasetError(
+            "expected at least one data set to train on, got none; name them in 'data'"
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.json").unlink(missing_ok=True)
     images: list[dict[str, object]] = []
@@ -100,8 +104,7 @@ def write_pack(
         for folder in folders:
             dataset = FolderDataset(folder)
             for sample in dataset:
-                labels = sample.labels.astype(np.uint16)
-                labels[sample.ignore] = IGNORE
+                labels = _ids(sample)
                 pixels.write(_rgb(sample).tobytes())
                 ids.write(labels.tobytes())
                 objects += [[len(images), *item] for item in _boxes(labels)]
@@ -109,9 +112,29 @@ def write_pack(
                 offset += sample.shape[0] * sample.shape[1]
             if progress is not None:
                 progress(f"{dataset.name}: {len(images)} images, {len(objects)} objects")
+    if not objects:
+        raise DatasetError(
+            f"expected objects of at least {MIN_AREA_PX} px to learn from, found none in "
+            f"{', '.join(str(folder) for folder in folders)}"
+        )
     index = {"images": images, "objects": objects, "total_px": offset}
     (out / "index.json").write_text(json.dumps(index))
     return Pack(out)
+
+
+def check_pack(pack: Pack, folders: Sequence[str], where: Path) -> None:
+    """Refuses a pack that was made of other data sets than ``folders`` (none: any will do).
+
+    Raises:
+        DatasetError: The pack holds other data sets.
+    """
+    wanted = {Path(folder).resolve().name for folder in folders}
+    found = {image.dataset for image in pack.images}
+    if wanted and wanted != found:
+        raise DatasetError(
+            f"expected the pack {where} to hold {', '.join(sorted(wanted))}, but it holds "
+            f"{', '.join(sorted(found))}; delete that folder, or put 'out' beside another one"
+        )
 
 
 def _rgb(sample: Sample) -> npt.NDArray[np.uint8]:
@@ -119,6 +142,19 @@ def _rgb(sample: Sample) -> npt.NDArray[np.uint8]:
     image: AnyArray = sample.image if sample.image.ndim == 3 else sample.image[..., None]
     rgb = estimate_stretch(open_raster(sample.image)).apply(image)
     return np.rint(rgb * 255).astype(np.uint8)
+
+
+def _ids(sample: Sample) -> npt.NDArray[np.uint16]:
+    """``(H, W) uint16`` ids with the ignore mark; ids too large for it are counted anew."""
+    labels = sample.labels
+    if int(labels.max(initial=0)) >= int(IGNORE):
+        values, inverse = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
+        if len(values) > int(IGNORE):
+            raise DatasetError(f"{sample.name}: expected at most 65534 objects in an image")
+        labels = inverse[:-1].reshape(labels.shape)
+    ids: npt.NDArray[np.uint16] = labels.astype(np.uint16)
+    ids[sample.ignore] = IGNORE
+    return ids
 
 
 def _boxes(labels: npt.NDArray[np.uint16]) -> list[list[int]]:

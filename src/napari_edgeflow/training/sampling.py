@@ -256,7 +256,20 @@ def group_weights(
     """Weights by data set so that each prefix (``micro_``, ``nat_`` …) gets its share.
 
     Within a prefix the sets are weighted by the square root of their number of images.
+
+    Raises:
+        ValueError: A prefix names no data set, or a data set has no prefix or several.
     """
+    if not shares:
+        return {}
+    unused = [prefix for prefix in shares if not any(name.startswith(prefix) for name in names)]
+    odd = [name for name in names if sum(name.startswith(prefix) for prefix in shares) != 1]
+    if unused or odd:
+        raise ValueError(
+            "shares must give every data set exactly one prefix; "
+            f"prefixes without a data set: {', '.join(unused) or 'none'}; "
+            f"data sets without a prefix or with several: {', '.join(odd) or 'none'}"
+        )
     weights: dict[str, float] = {}
     for prefix, share in shares.items():
         members = [name for name in names if name.startswith(prefix)]

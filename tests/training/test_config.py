@@ -1,0 +1,148 @@
+"""A run's TOML file: what it sets, and everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_edgeflow.training.config import Phase, TrainConfig, read_config
+
+WHOLE = """\
+network = "edgeflow-18"
+data = ["cells/train", "roofs/train"]
+out = "runs/one"
+minutes = 90
+learning_rate = 5e-4
+weight_decay = 0
+again = 0.5
+align = "image"
+bf16 = false
+seed = 4
+
+[shares]
+cells = 0.75
+roofs = 0.25
+
+[[phases]]
+until = 0.5
+side = 96
+batch = 4
+
+[[phases]]
+until = 1
+side = 128
+batch = 2
+finenet = true
+max_clicks = 9
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "run.toml"
+
+
+def test_every_setting(file: Path) -> None:
+    file.write_text(WHOLE)
+    assert read_config(file) == TrainConfig(
+        network="edgeflow-18",
+        data=("cells/train", "roofs/train"),
+        out="runs/one",
+        minutes=90,
+        phases=(Phase(0.5, 96, 4, False, 6), Phase(1, 128, 2, True, 9)),
+        learning_rate=5e-4,
+        weight_decay=0,
+        again=0.5,
+        shares={"cells": 0.75, "roofs": 0.25},
+        align="image",
+        bf16=False,
+        seed=4,
+    )
+
+
+def test_an_empty_file_is_the_default_run(file: Path) -> None:
+    file.write_text("")
+    assert read_config(file) == TrainConfig()
+
+
+def test_the_example_is_valid() -> None:
+    example = Path(__file__).parents[2] / "examples" / "train_edgeflow.toml"
+    assert read_config(example).data
+
+
+def test_unknown_settings_are_all_named_with_their_lines(file: Path) -> None:
+    file.write_text(
+        WHOLE.replace("minutes =", "minuts =")
+        .replace("max_clicks =", "clicks =")
+        .replace("[shares]", "[share]")
+    )
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        read_config(file)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{file} cannot be used:"
+    assert [line.split(";")[0].strip() for line in lines[1:]] == [
+        "line 4: unknown setting minuts",
+        "line 12: unknown setting share",
+        "line 26: unknown setting phases.clicks",
+    ]
+    assert "minutes" in lines[1]
+    assert "max_clicks" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("minutes = 90", 'minutes = "90"', "minutes must be a number, got '90'"),
+        ("minutes = 90", "minutes = true", "minutes must be a number, got True"),
+        ("minutes = 90", "minutes = inf", "minutes must be a number, got inf"),
+        ("minutes = 90", "minutes = 0", "minutes must be more than 0, got 0"),
+        ("seed = 4", "seed = 4.5", "seed must be a whole number, got 4.5"),
+        ("seed = 4", "seed = -1", "seed must not be negative"),
+        ("bf16 = false", "bf16 = 0", "bf16 must be true or false, got 0"),
+        ("5e-4", "-5e-4", "learning_rate must be more than 0"),
+        ("weight_decay = 0", "weight_decay = -1", "weight_decay must not be negative"),
+        ("again = 0.5", "again = 1.0", r"again must lie in [0, 1), got 1"),
+        ('"runs/one"', "7", "out must be a text, got 7"),
+        ('["cells/train", "roofs/train"]', '"cells"', "data must be a list of folders"),
+        ("cells = 0.75", 'cells = "all"', "shares must be a table of numbers"),
+        ("cells = 0.75", "cells = 0", "shares.cells must be more than 0"),
+        ("until = 1\n", "until = 0.9\n", "end at 1, got [0.5, 0.9]"),
+        ("until = 0.5", "until = 1.0", "rise from phase to phase"),
+        ("until = 0.5", "until = 0", "rise from phase to phase"),
+        ("side = 96", "side = 8", "phase 1: side must be at least 32, got 8"),
+        ("side = 96\n", "", "phase 1: needs side"),
+        ("batch = 2", "batch = 1", "phase 2: batch must be at least 2"),
+        ("batch = 2", "batch = 2.0", "phase 2: batch must be a whole number, got 2.0"),
+        ("max_clicks = 9", "max_clicks = 0", "phase 2: max_clicks must be at least 1"),
+    ],
+)
+def test_impossible_values(file: Path, old: str, new: str, message: str) -> None:
+    assert WHOLE.count(old) == 1
+    file.write_text(WHOLE.replace(old, new))
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        read_config(file)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_phases_that_are_no_tables(file: Path) -> None:
+    file.write_text("phases = [1, 2]")
+    with pytest.raises(ValueError, match=r"each under its own \[\[phases\]\]"):
+        read_config(file)
+
+
+def test_several_mistakes_are_named_together(file: Path) -> None:
+    file.write_text("minutes = -1\nlearning_rate = 0\nseed = -3\n")
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        read_config(file)
+    assert len(str(caught.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize("content", [b"minutes = ", b"\xff\xfe", None], ids=["toml", "utf", "none"])
+def test_files_that_are_no_settings(file: Path, content: bytes | None) -> None:
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match="expected a TOML file") as caught:
+        read_config(file)
+    assert str(file) in str(caught.value)
