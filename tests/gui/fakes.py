@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -138,9 +139,9 @@ class FakeSession:
         return Prediction(self._window, self._probs.astype(np.float32), mask, 0.9)
 
 
-def squares(shape: tuple[int, int] = (60, 80), dtype: type = np.uint8) -> AnyArray:
+def squares(shape: tuple[int, int] = (60, 80), dtype: Any = np.uint8) -> AnyArray:
     """Dark image: 200 at rows 10–25, 120 at rows 35–50, a speck of 200 at the bottom left."""
-    image = np.zeros(shape, dtype=dtype)
+    image: AnyArray = np.zeros(shape, dtype=dtype)
     image[10:25, 10:30] = 200
     image[35:50, 40:70] = 120
     image[55:58, 2:6] = 200

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_edgeflow._types import Click
+from napari_edgeflow._types import AnyArray, Click
 from napari_edgeflow.gui.controller import Controller
 
 from .fakes import FakePredictor, region, squares
 
 Settle = Callable[[Controller], None]
+PreviewMask = Callable[[Controller, tuple[int, ...]], Any]
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def viewer() -> Any:
 
 
 @pytest.fixture
-def bound(viewer: Any, make_controller: Any) -> Controller:
+def bound(viewer: Any, make_controller: Any) -> Any:
     """A controller on the image of the two squares."""
     image = viewer.add_image(squares())
     controller = make_controller(viewer)
@@ -32,7 +33,7 @@ def bound(viewer: Any, make_controller: Any) -> Controller:
     return controller
 
 
-def clicks_of(controller: Controller) -> list[Click]:
+def clicks_of(controller: Any) -> list[Click]:
     assert controller.binding is not None
     plane = controller.binding.shown_plane
     assert plane is not None
@@ -49,7 +50,9 @@ def commit_at(controller: Controller, settle: Settle, y: float, x: float) -> Non
 # --- clicks ------------------------------------------------------------------------------
 
 
-def test_a_click_makes_the_mask_of_the_object(bound, settle, preview_mask):
+def test_a_click_makes_the_mask_of_the_object(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     bound.click((15.0, 20.0), True)
     settle(bound)
     expected = region(squares(), [Click(15, 20)])
@@ -60,7 +63,9 @@ def test_a_click_makes_the_mask_of_the_object(bound, settle, preview_mask):
     assert str(bound.timings).startswith("read 1 · network 2 · post 3 · layer")
 
 
-def test_sign_and_order_reach_the_session(bound, settle, predictor):
+def test_sign_and_order_reach_the_session(
+    bound: Any, settle: Settle, predictor: FakePredictor
+) -> None:
     bound.click((15.0, 20.0), True)
     bound.click((12.4, 11.6), False)
     bound.click((40.0, 50.0), True)
@@ -69,7 +74,9 @@ def test_sign_and_order_reach_the_session(bound, settle, predictor):
     assert predictor.click_lists[-1] == expected
 
 
-def test_moving_a_point_moves_the_mask(bound, settle, preview_mask):
+def test_moving_a_point_moves_the_mask(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     bound.click((15.0, 20.0), True)
     settle(bound)
     layer = bound.binding.clicks.layer(True)
@@ -79,7 +86,9 @@ def test_moving_a_point_moves_the_mask(bound, settle, preview_mask):
     assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(40, 50)]))
 
 
-def test_deleting_the_first_point_keeps_the_order_of_the_others(bound, settle, predictor):
+def test_deleting_the_first_point_keeps_the_order_of_the_others(
+    bound: Any, settle: Settle, predictor: FakePredictor
+) -> None:
     for place, sign in (((15, 20), True), ((40, 50), True), ((12, 12), False), ((2, 2), True)):
         bound.click(place, sign)
     settle(bound)
@@ -89,7 +98,9 @@ def test_deleting_the_first_point_keeps_the_order_of_the_others(bound, settle, p
     assert predictor.click_lists[-1] == expected
 
 
-def test_deleting_every_point_clears_the_mask(bound, settle, preview_mask):
+def test_deleting_every_point_clears_the_mask(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     layer = bound.binding.clicks.layer(True)
@@ -103,7 +114,9 @@ def test_deleting_every_point_clears_the_mask(bound, settle, preview_mask):
     assert preview_mask(bound, (60, 80)).sum() == 300
 
 
-def test_emptying_the_layer_by_assignment_clears_the_mask(bound, settle, preview_mask):
+def test_emptying_the_layer_by_assignment_clears_the_mask(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     bound.click((15, 20), True)
     bound.click((40, 50), True)
     settle(bound)
@@ -113,7 +126,9 @@ def test_emptying_the_layer_by_assignment_clears_the_mask(bound, settle, preview
     assert not preview_mask(bound, (60, 80)).any()
 
 
-def test_a_point_added_in_the_layer_is_a_click(bound, settle, preview_mask):
+def test_a_point_added_in_the_layer_is_a_click(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     bound.show_click_layers()
     bound.binding.clicks.layer(True).add([[15, 20], [40, 50]])
     bound.binding.clicks.layer(False).add([[11, 11]])
@@ -124,7 +139,9 @@ def test_a_point_added_in_the_layer_is_a_click(bound, settle, preview_mask):
 
 
 @pytest.mark.parametrize("place", [(-0.6, 10), (10, 79.6), (1e6, 1e6), (float("nan"), 3)])
-def test_a_click_outside_is_refused_with_a_message(bound, settle, qtbot, messages, place):
+def test_a_click_outside_is_refused_with_a_message(
+    bound: Any, settle: Settle, qtbot: Any, messages: list[str], place: tuple[float, float]
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     bound.click(place, True)
@@ -133,7 +150,9 @@ def test_a_click_outside_is_refused_with_a_message(bound, settle, qtbot, message
     assert any("Expected a click on the image" in text for text in messages)
 
 
-def test_a_point_added_outside_is_taken_back(bound, settle, qtbot, messages):
+def test_a_point_added_outside_is_taken_back(
+    bound: Any, settle: Settle, qtbot: Any, messages: list[str]
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     bound.binding.clicks.layer(False).add([[15, 300], [11, 11]])
@@ -144,13 +163,17 @@ def test_a_point_added_outside_is_taken_back(bound, settle, qtbot, messages):
 
 
 @pytest.mark.parametrize("place", [(-0.4, -0.4), (59.4, 79.4)])
-def test_the_outermost_pixels_can_be_clicked(bound, settle, place):
+def test_the_outermost_pixels_can_be_clicked(
+    bound: Any, settle: Settle, place: tuple[float, float]
+) -> None:
     bound.click(place, True)
     settle(bound)
     assert bound.active.prediction.mask[Click(*place).pixel]
 
 
-def test_a_point_moved_out_of_the_image_moves_back(bound, settle, qtbot, messages):
+def test_a_point_moved_out_of_the_image_moves_back(
+    bound: Any, settle: Settle, qtbot: Any, messages: list[str]
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     layer = bound.binding.clicks.layer(True)
@@ -163,7 +186,9 @@ def test_a_point_moved_out_of_the_image_moves_back(bound, settle, qtbot, message
 # --- undo, redo, reset -------------------------------------------------------------------
 
 
-def test_undo_and_redo_go_through_clicks_moves_and_resets(bound, settle, preview_mask):
+def test_undo_and_redo_go_through_clicks_moves_and_resets(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     states = []
 
     def note() -> None:
@@ -191,7 +216,7 @@ def test_undo_and_redo_go_through_clicks_moves_and_resets(bound, settle, preview
             assert len(rows) == sum(click.is_positive for click in states[i][0])
 
 
-def test_a_new_click_forgets_what_was_undone(bound, settle):
+def test_a_new_click_forgets_what_was_undone(bound: Any, settle: Settle) -> None:
     bound.click((15, 20), True)
     bound.click((40, 50), True)
     bound.undo()
@@ -204,7 +229,9 @@ def test_a_new_click_forgets_what_was_undone(bound, settle):
 # --- settings ----------------------------------------------------------------------------
 
 
-def test_threshold_and_largest_part_run_no_network(bound, settle, predictor, preview_mask):
+def test_threshold_and_largest_part_run_no_network(
+    bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     runs = predictor.runs
@@ -220,15 +247,22 @@ def test_threshold_and_largest_part_run_no_network(bound, settle, predictor, pre
     assert predictor.runs == runs
 
 
-def test_a_threshold_outside_0_1_is_refused(bound):
+def test_a_threshold_outside_0_1_is_refused(bound: Any) -> None:
     with pytest.raises(ValueError, match="between 0 and 1, got 1"):
         bound.threshold = 1
 
 
-def test_another_model_gives_the_mask_again(viewer, make_controller, settle, predictor):
+def test_another_model_gives_the_mask_again(
+    viewer: Any, make_controller: Any, settle: Settle, predictor: FakePredictor
+) -> None:
     asked = []
+
+    def new_predictor(name: str) -> FakePredictor:
+        asked.append(name)
+        return predictor
+
     controller = make_controller(viewer)
-    controller.engine._new_predictor = lambda name: (asked.append(name), predictor)[1]
+    controller.engine._new_predictor = new_predictor
     controller.bind(viewer.add_image(squares()))
     controller.click((15, 20), True)
     settle(controller)
@@ -238,7 +272,9 @@ def test_another_model_gives_the_mask_again(viewer, make_controller, settle, pre
     assert predictor.runs == 2
 
 
-def test_field_of_view_is_what_the_user_saw_at_the_first_click(bound, settle, predictor, viewer):
+def test_field_of_view_is_what_the_user_saw_at_the_first_click(
+    bound: Any, settle: Settle, predictor: FakePredictor, viewer: Any
+) -> None:
     viewer.canvas.size = (300, 400)
     viewer.scene.camera.zoom = 10.0
     bound.click((15, 20), True)
@@ -261,7 +297,7 @@ def test_field_of_view_is_what_the_user_saw_at_the_first_click(bound, settle, pr
 # --- commit ------------------------------------------------------------------------------
 
 
-def test_commits_get_ids_and_spare_neighbours(bound, settle):
+def test_commits_get_ids_and_spare_neighbours(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
     bound.click((15, 20), True)
     bound.click((40, 50), True)
@@ -278,14 +314,16 @@ def test_commits_get_ids_and_spare_neighbours(bound, settle):
     assert not len(bound.binding.clicks.layer(True).data)
 
 
-def test_overwriting_neighbours_when_asked(bound, settle):
+def test_overwriting_neighbours_when_asked(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
     bound.may_overwrite = True
     commit_at(bound, settle, 15, 20)
     assert set(np.unique(bound.target.data)) == {0, 2}
 
 
-def test_undo_takes_the_commit_back_and_its_clicks_return(bound, settle, preview_mask):
+def test_undo_takes_the_commit_back_and_its_clicks_return(
+    bound: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     commit_at(bound, settle, 15, 20)
     commit_at(bound, settle, 40, 50)
     bound.target.data[0, 0] = 9
@@ -301,7 +339,7 @@ def test_undo_takes_the_commit_back_and_its_clicks_return(bound, settle, preview
     assert bound.active.prediction.mask.sum() == 60 * 80 - 300 - 12
 
 
-def test_undo_of_a_commit_leaves_later_paint_alone(bound, settle):
+def test_undo_of_a_commit_leaves_later_paint_alone(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
     bound.target.data[10:15, 10:30] = 5
     bound.undo()
@@ -309,7 +347,9 @@ def test_undo_of_a_commit_leaves_later_paint_alone(bound, settle):
     assert (bound.target.data[15:25, 10:30] == 0).all()
 
 
-def test_commit_uses_the_next_free_id_of_a_chosen_layer(bound, settle, viewer):
+def test_commit_uses_the_next_free_id_of_a_chosen_layer(
+    bound: Any, settle: Settle, viewer: Any
+) -> None:
     labels = np.zeros((60, 80), np.int32)
     labels[0, 0] = 41
     bound.target = viewer.add_labels(labels)
@@ -319,7 +359,9 @@ def test_commit_uses_the_next_free_id_of_a_chosen_layer(bound, settle, viewer):
     assert set(np.unique(labels)) == {0, 41, 42}
 
 
-def test_an_id_that_does_not_fit_changes_nothing(bound, settle, viewer, messages):
+def test_an_id_that_does_not_fit_changes_nothing(
+    bound: Any, settle: Settle, viewer: Any, messages: list[str]
+) -> None:
     labels = np.zeros((60, 80), np.uint8)
     labels[0, 0] = 255
     before = labels.copy()
@@ -330,7 +372,7 @@ def test_an_id_that_does_not_fit_changes_nothing(bound, settle, viewer, messages
     assert any("id 256" in text and "uint8" in text for text in messages)
 
 
-def test_an_empty_mask_is_not_committed(bound, settle, messages):
+def test_an_empty_mask_is_not_committed(bound: Any, settle: Settle, messages: list[str]) -> None:
     bound.click((15, 20), True)
     bound.threshold = 0.95
     settle(bound)
@@ -341,12 +383,12 @@ def test_an_empty_mask_is_not_committed(bound, settle, messages):
     assert clicks_of(bound) == [Click(15, 20)]
 
 
-def test_finish_without_an_object_gives_a_message(bound, messages):
+def test_finish_without_an_object_gives_a_message(bound: Any, messages: list[str]) -> None:
     bound.finish()
     assert any("no object to finish" in text for text in messages)
 
 
-def test_correcting_an_object_keeps_its_id(bound, settle, viewer):
+def test_correcting_an_object_keeps_its_id(bound: Any, settle: Settle, viewer: Any) -> None:
     labels = np.zeros((60, 80), np.uint16)
     labels[36:40, 42:50] = 3
     labels[0:5, 0:5] = 4
@@ -369,7 +411,9 @@ def test_correcting_an_object_keeps_its_id(bound, settle, viewer):
     assert (labels == 3).sum() == 32
 
 
-def test_correcting_a_label_that_is_not_there(bound, settle, viewer, messages):
+def test_correcting_a_label_that_is_not_there(
+    bound: Any, settle: Settle, viewer: Any, messages: list[str]
+) -> None:
     bound.target = viewer.add_labels(np.zeros((60, 80), np.uint16))
     bound.correct(8)
     settle(bound)
@@ -377,7 +421,9 @@ def test_correcting_a_label_that_is_not_there(bound, settle, viewer, messages):
     assert any("got 8" in text for text in messages)
 
 
-def test_a_large_raster_has_a_preview_but_no_labels(viewer, make_controller, settle, messages):
+def test_a_large_raster_has_a_preview_but_no_labels(
+    viewer: Any, make_controller: Any, settle: Settle, messages: list[str]
+) -> None:
     tall = np.broadcast_to(np.zeros((1, 16), np.uint8), (2_000_000, 16))
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(tall, contrast_limits=(0, 1)))
@@ -393,7 +439,9 @@ def test_a_large_raster_has_a_preview_but_no_labels(viewer, make_controller, set
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
-def test_pixel_types(viewer, make_controller, settle, preview_mask, dtype):
+def test_pixel_types(
+    viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask, dtype: type
+) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(squares(dtype=dtype)))
     controller.click((15, 20), True)
@@ -401,7 +449,9 @@ def test_pixel_types(viewer, make_controller, settle, preview_mask, dtype):
     assert preview_mask(controller, (60, 80)).sum() == 300
 
 
-def test_bool_and_nan_pixels(viewer, make_controller, settle, preview_mask):
+def test_bool_and_nan_pixels(
+    viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     image = squares(dtype=np.float32)
     image[30, 30] = np.nan
     controller = make_controller(viewer)
@@ -415,7 +465,7 @@ def test_bool_and_nan_pixels(viewer, make_controller, settle, preview_mask):
     assert controller.active.prediction is not None
 
 
-def test_rgb(viewer, make_controller, settle, preview_mask):
+def test_rgb(viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(np.stack([squares()] * 3, axis=-1), rgb=True))
     controller.click((15, 20), True)
@@ -426,7 +476,9 @@ def test_rgb(viewer, make_controller, settle, preview_mask):
     assert controller.target.data.shape == (60, 80)
 
 
-def test_the_current_channel_of_a_multichannel_image(viewer, make_controller, settle):
+def test_the_current_channel_of_a_multichannel_image(
+    viewer: Any, make_controller: Any, settle: Settle
+) -> None:
     channels = np.stack([np.zeros((60, 80), np.uint16), squares(dtype=np.uint16)])
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(channels))
@@ -436,7 +488,9 @@ def test_the_current_channel_of_a_multichannel_image(viewer, make_controller, se
     assert controller.active.prediction.mask.sum() == 300
 
 
-def test_multiscale_images(viewer, make_controller, settle, preview_mask):
+def test_multiscale_images(
+    viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
     levels = [squares(), squares()[::2, ::2]]
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(levels, multiscale=True))
@@ -445,7 +499,7 @@ def test_multiscale_images(viewer, make_controller, settle, preview_mask):
     assert preview_mask(controller, (60, 80)).sum() == 300
 
 
-PLACEMENTS = {
+PLACEMENTS: dict[str, dict[str, Any]] = {
     "scale": {"scale": (0.3, 0.7)},
     "translate": {"translate": (-20, 1000.5)},
     "rotate": {"rotate": 33.0},
@@ -456,7 +510,9 @@ PLACEMENTS = {
 
 
 @pytest.mark.parametrize("name", PLACEMENTS)
-def test_any_placement_of_the_image(viewer, make_controller, settle, predictor, name):
+def test_any_placement_of_the_image(
+    viewer: Any, make_controller: Any, settle: Settle, predictor: FakePredictor, name: str
+) -> None:
     image = viewer.add_image(squares(), **PLACEMENTS[name])
     controller = make_controller(viewer)
     controller.bind(image)
@@ -475,7 +531,7 @@ def test_any_placement_of_the_image(viewer, make_controller, settle, predictor, 
     assert np.allclose(controller.target.data_to_world((4, 5)), image.data_to_world((4, 5)))
 
 
-def test_helper_layers_follow_an_image_that_is_moved(bound, settle):
+def test_helper_layers_follow_an_image_that_is_moved(bound: Any, settle: Settle) -> None:
     bound.click((15, 20), True)
     settle(bound)
     bound.image.scale = (0.5, 0.25)
@@ -489,7 +545,7 @@ def test_helper_layers_follow_an_image_that_is_moved(bound, settle):
 
 
 @pytest.fixture
-def stack(viewer: Any, make_controller: Any) -> Controller:
+def stack(viewer: Any, make_controller: Any) -> Any:
     image = np.zeros((2, 4, 60, 80), np.uint8)
     image[1, 2], image[0, 3] = squares(), squares()
     controller = make_controller(viewer)
@@ -497,7 +553,9 @@ def stack(viewer: Any, make_controller: Any) -> Controller:
     return controller
 
 
-def test_slices_of_a_stack_keep_their_own_object(stack, settle, viewer, preview_mask, messages):
+def test_slices_of_a_stack_keep_their_own_object(
+    stack: Any, settle: Settle, viewer: Any, preview_mask: PreviewMask, messages: list[str]
+) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
     stack.click((1, 10, 15, 20), True)
     settle(stack)
@@ -521,7 +579,7 @@ def test_slices_of_a_stack_keep_their_own_object(stack, settle, viewer, preview_
     assert np.array_equal(stack.target.data, expected * 1 + other * 2)
 
 
-def test_undo_stays_on_the_slice(stack, settle, viewer):
+def test_undo_stays_on_the_slice(stack: Any, settle: Settle, viewer: Any) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
     stack.click((1, 10, 15, 20), True)
     viewer.dims.set_point((0, 1), (0, 15))
@@ -535,7 +593,9 @@ def test_undo_stays_on_the_slice(stack, settle, viewer):
     assert clicks_of(stack) == [Click(40, 50)]
 
 
-def test_other_axes_on_the_screen(viewer, make_controller, settle, predictor):
+def test_other_axes_on_the_screen(
+    viewer: Any, make_controller: Any, settle: Settle, predictor: FakePredictor
+) -> None:
     volume = np.zeros((60, 5, 80), np.uint8)
     volume[:, 3] = squares()
     controller = make_controller(viewer)
@@ -552,7 +612,7 @@ def test_other_axes_on_the_screen(viewer, make_controller, settle, predictor):
     assert np.array_equal(controller.target.data, expected)
 
 
-def test_the_3d_view_gives_a_message(stack, viewer, messages):
+def test_the_3d_view_gives_a_message(stack: Any, viewer: Any, messages: list[str]) -> None:
     viewer.dims.ndisplay = 3
     stack.click((1, 10, 15, 20), True)
     assert any("2-D view" in text for text in messages)
@@ -565,13 +625,18 @@ def test_the_3d_view_gives_a_message(stack, viewer, messages):
     "pixels", [np.full((20, 20), np.nan, np.float32), np.zeros((1, 1), np.uint8)]
 )
 def test_unusable_images_give_a_message_and_change_nothing(
-    viewer, make_controller, settle, qtbot, messages, pixels
-):
+    viewer: Any,
+    make_controller: Any,
+    settle: Settle,
+    qtbot: Any,
+    messages: list[str],
+    pixels: AnyArray,
+) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(pixels, contrast_limits=(0, 1), name="bad"))
     controller.click((0, 0), True)
     settle(controller)
-    assert controller.active is None
+    assert controller.object_line == "Next object: 1"
     assert not len(controller.binding.clicks.layer(True).data)
     assert any("bad" in text for text in messages)
     controller.bind(viewer.add_image(squares()))
@@ -580,7 +645,13 @@ def test_unusable_images_give_a_message_and_change_nothing(
     assert controller.active.prediction.mask.sum() == 300
 
 
-def test_a_failing_network_keeps_the_clicks(bound, settle, predictor, messages, caplog):
+def test_a_failing_network_keeps_the_clicks(
+    bound: Any,
+    settle: Settle,
+    predictor: FakePredictor,
+    messages: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     predictor.failure = RuntimeError("no memory")
@@ -595,7 +666,7 @@ def test_a_failing_network_keeps_the_clicks(bound, settle, predictor, messages, 
     assert (bound.target.data > 0).sum() == 300 + 450
 
 
-def test_no_image_gives_a_message(viewer, make_controller, messages):
+def test_no_image_gives_a_message(viewer: Any, make_controller: Any, messages: list[str]) -> None:
     make_controller(viewer).click((1, 1), True)
     assert any("Choose an image" in text for text in messages)
 
@@ -610,20 +681,24 @@ def start_slow(controller: Controller, predictor: FakePredictor, y: float, x: fl
     assert predictor.started.wait(10)
 
 
-def test_the_latest_click_wins(bound, settle, predictor, preview_mask):
+def test_the_latest_click_wins(
+    bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
+) -> None:
     start_slow(bound, predictor, 15, 20)
-    for place in ((2, 2), (40, 50), (12, 12)):
+    for place in ((16, 20), (40, 50), (12, 12)):
         bound.click(place, place != (12, 12))
     predictor.gate.set()
     settle(bound)
     assert predictor.runs == 2
     assert predictor.stopped == 1
-    clicks = [Click(15, 20), Click(2, 2), Click(40, 50), Click(12, 12, False)]
+    clicks = [Click(15, 20), Click(16, 20), Click(40, 50), Click(12, 12, False)]
     assert predictor.click_lists[-1] == tuple(clicks)
     assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), clicks))
 
 
-def test_undo_in_flight_shows_no_stale_mask(bound, settle, predictor, preview_mask):
+def test_undo_in_flight_shows_no_stale_mask(
+    bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
+) -> None:
     start_slow(bound, predictor, 15, 20)
     bound.undo()
     predictor.gate.set()
@@ -632,7 +707,9 @@ def test_undo_in_flight_shows_no_stale_mask(bound, settle, predictor, preview_ma
     assert bound.active is None
 
 
-def test_cancel_withdraws_the_clicks_in_flight(bound, settle, predictor, preview_mask):
+def test_cancel_withdraws_the_clicks_in_flight(
+    bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
+) -> None:
     bound.click((15, 20), True)
     settle(bound)
     start_slow(bound, predictor, 40, 50)
@@ -646,7 +723,9 @@ def test_cancel_withdraws_the_clicks_in_flight(bound, settle, predictor, preview
     assert clicks_of(bound) == [Click(15, 20), Click(40, 50)]
 
 
-def test_finish_in_flight_waits_and_later_clicks_start_the_next(bound, settle, predictor):
+def test_finish_in_flight_waits_and_later_clicks_start_the_next(
+    bound: Any, settle: Settle, predictor: FakePredictor
+) -> None:
     start_slow(bound, predictor, 15, 20)
     bound.finish()
     bound.click((40, 50), True)
@@ -658,7 +737,14 @@ def test_finish_in_flight_waits_and_later_clicks_start_the_next(bound, settle, p
     assert bound.active.prediction.mask.sum() == 450
 
 
-def test_deleting_the_image_in_flight(bound, settle, predictor, viewer, qtbot, messages):
+def test_deleting_the_image_in_flight(
+    bound: Any,
+    settle: Settle,
+    predictor: FakePredictor,
+    viewer: Any,
+    qtbot: Any,
+    messages: list[str],
+) -> None:
     start_slow(bound, predictor, 15, 20)
     points = bound.binding.clicks.layer(True)
     viewer.layers.remove(bound.image)
@@ -676,8 +762,14 @@ def test_deleting_the_image_in_flight(bound, settle, predictor, viewer, qtbot, m
 
 
 def test_deleting_a_points_layer_in_flight_keeps_the_clicks(
-    bound, settle, predictor, viewer, qtbot, messages, preview_mask
-):
+    bound: Any,
+    settle: Settle,
+    predictor: FakePredictor,
+    viewer: Any,
+    qtbot: Any,
+    messages: list[str],
+    preview_mask: PreviewMask,
+) -> None:
     start_slow(bound, predictor, 15, 20)
     viewer.layers.remove(bound.binding.clicks.layer(True))
     predictor.gate.set()
@@ -690,10 +782,12 @@ def test_deleting_a_points_layer_in_flight_keeps_the_clicks(
     assert preview_mask(bound, (60, 80)).sum() == 750
 
 
-def test_deleting_preview_and_labels_is_no_trouble(bound, settle, viewer, preview_mask):
+def test_deleting_preview_and_labels_is_no_trouble(
+    bound: Any, settle: Settle, viewer: Any, preview_mask: PreviewMask
+) -> None:
     commit_at(bound, settle, 15, 20)
     viewer.layers.remove(bound.target)
-    assert bound.target is None
+    assert "EdgeFlow labels" not in viewer.layers
     bound.click((40, 50), True)
     settle(bound)
     viewer.layers.remove(bound.binding.preview.layer)
@@ -705,10 +799,22 @@ def test_deleting_preview_and_labels_is_no_trouble(bound, settle, viewer, previe
     assert (bound.target.data == 1).sum() == 450
 
 
+def test_clearing_the_viewer_with_an_active_object(
+    stack: Any, settle: Settle, viewer: Any, qtbot: Any, messages: list[str]
+) -> None:
+    viewer.dims.set_point((0, 1), (1, 10))
+    stack.click((1, 10, 15, 20), True)
+    settle(stack)
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: any("was deleted" in text for text in messages))
+    assert stack.binding is None
+    assert not viewer.layers
+
+
 # --- images and end ----------------------------------------------------------------------
 
 
-def test_clicks_wait_on_their_image(bound, settle, viewer):
+def test_clicks_wait_on_their_image(bound: Any, settle: Settle, viewer: Any) -> None:
     bound.click((15, 20), True)
     settle(bound)
     first = bound.image
@@ -722,14 +828,16 @@ def test_clicks_wait_on_their_image(bound, settle, viewer):
     assert (bound.target.data == 1).sum() == 300
 
 
-def test_an_image_without_clicks_leaves_no_layers(bound, viewer):
+def test_an_image_without_clicks_leaves_no_layers(bound: Any, viewer: Any) -> None:
     bound.show_click_layers()
     assert len(viewer.layers) == 3
     bound.bind(None)
     assert [layer.name for layer in viewer.layers] == ["Image"]
 
 
-def test_close_lets_go_of_everything(bound, settle, viewer, predictor, qtbot):
+def test_close_lets_go_of_everything(
+    bound: Any, settle: Settle, viewer: Any, predictor: FakePredictor, qtbot: Any
+) -> None:
     def callbacks() -> list[Any]:
         emitters = (viewer.layers.events.removed, viewer.dims.events.point, image.events.scale)
         return [list(emitter.callbacks) for emitter in emitters]

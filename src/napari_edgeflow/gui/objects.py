@@ -100,6 +100,8 @@ class Binding:
 
     def show_preview(self) -> None:
         """Show the mask of the plane on the screen, else of the object that began last."""
+        if self.image not in self.viewer.layers:  # being deleted: dims change first
+            return
         plane = self.shown_plane
         shown = self.objects.get(plane) if plane is not None else None
         if shown is None and self.objects:

@@ -95,6 +95,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.model_box.setMinimumContentsLength(8)
+        self.model_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, summary in models:
             self.model_box.addItem(name)
             tip = Qt.ItemDataRole.ToolTipRole

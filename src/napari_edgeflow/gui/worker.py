@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,8 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
             self._waiting.clear()
             self._latest.clear()
             self._wake.notify()
-        self.deleteLater()
+        with suppress(RuntimeError):  # Qt may have ended first
+            self.deleteLater()
 
     def _drop_waiting(self, is_dropped: Callable[[_Job], bool]) -> None:
         kept = [job for job in self._waiting if not is_dropped(job)]
