@@ -21,12 +21,17 @@ from napari_edgeflow.raster.stretch import Stretch, estimate_stretch
 
 
 class CountingRaster(ArrayRaster):
-    """Adds up the pixels that are read."""
+    """Adds up the pixels that are read, and the chunks decoded for them."""
 
     pixels_read = 0
+    chunks_decoded = 0
 
     def read(self, window: Window, level: int = 0, bands: Sequence[int] | None = None) -> AnyArray:
         self.pixels_read += window.height * window.width
+        rows, columns = self.levels[level].chunk
+        self.chunks_decoded += ((window.y1 - 1) // rows - window.y0 // rows + 1) * (
+            (window.x1 - 1) // columns - window.x0 // columns + 1
+        )
         return super().read(window, level, bands)
 
 
@@ -124,6 +129,12 @@ def test_large_offsets_keep_their_contrast() -> None:
     np.testing.assert_array_equal(rgb[0, :, 0], [0, 0.25, 0.5, 0.75, 1])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nan_and_infinity_become_zero(dtype: Any) -> None:
+    pixels = np.array([[np.nan, np.inf, -np.inf, 1]], dtype)[:, :, None]
+    np.testing.assert_array_equal(Stretch((0,), (2,)).apply(pixels)[0, :, 0], [0, 0, 0, 0.5])
+
+
 def test_pixels_are_not_changed() -> None:
     pixels = np.full((3, 3, 1), np.nan)
     Stretch((0,), (1,)).apply(pixels)
@@ -150,6 +161,18 @@ def test_a_huge_raster_is_sampled_all_over(chunks: tuple[int, int] | None) -> No
     assert raster.pixels_read <= MAX_PIXELS
     assert stretch.low[0] < 2_000
     assert stretch.high[0] > 98_000
+
+
+@pytest.mark.parametrize(
+    ("chunks", "most"),
+    [((16, 100_000), 64), ((100_000, 16), 64), ((128, 50_000), 256), ((512, 512), 256)],
+)
+def test_no_chunk_of_a_huge_raster_is_decoded_again_and_again(
+    chunks: tuple[int, int], most: int
+) -> None:
+    raster = CountingRaster([Ramp(100_000, chunks)])
+    read_overview(raster)
+    assert raster.chunks_decoded <= most
 
 
 @pytest.mark.parametrize("shape", [(1025, 1024), (1, 3_000_000), (3_000_000, 1), (1500, 900)])
