@@ -10,29 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray, Prediction, Window
-from napari_edgeflow.errors import Cancelled, RasterError
+from napari_edgeflow._types import BoolArray, Click, Prediction, Window
 from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
-from napari_edgeflow.inference.predictor import SupportsPredict, network_shape
-from napari_edgeflow.inference.zoom import (
-    View,
-    choose_view,
-    first_window,
-    keeps_window,
-    move_plane,
-    object_window,
-    resample,
-    touched_window,
-    window_at_level,
-)
+from napari_edgeflow.inference.predictor import SupportsPredict
+from napari_edgeflow.inference.steps import DECISION, Run, Start, Step, StepComputer
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
 
-DECISION = 0.5
-MOST_GROWTHS = 2
 KEPT_STEPS = 128
-FIRST_ZOOM_BELOW = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +28,6 @@ class Timings:
     read_s: float = 0.0
     network_s: float = 0.0
     post_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Start:
-    """A mask made elsewhere, at its place."""
-
-    window: Window
-    mask: BoolArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """What is known after a click; never changed, so undo is exact.
-
-    Attributes:
-        view: What the network saw.
-        logits: ``(h, w) float32`` of the network's input size.
-        prior: ``(h, w) float32``: goes into the next click.
-        box: The object's box after this click at threshold 0.5, None when it is empty.
-    """
-
-    view: View
-    logits: FloatArray
-    prior: FloatArray
-    box: Window | None
 
 
 _Key = tuple[tuple[Click, ...], float | None, int]
@@ -102,12 +63,12 @@ class Session:
     ) -> None:
         is_source = hasattr(image, "read") and hasattr(image, "levels")
         self.source: RasterSource = image if is_source else open_raster(image)
-        self._predictor = predictor
-        self._bands = default_bands(self.source.n_bands)
-        self._stretch = stretch or estimate_stretch(self.source, self._bands)
+        bands = default_bands(self.source.n_bands)
+        stretch = stretch or estimate_stretch(self.source, bands)
+        self._computer = StepComputer(self.source, predictor, bands, stretch)
         self._threshold, self._largest_component = DECISION, True
-        self._steps: OrderedDict[_Key, _Step] = OrderedDict()
-        self._start: _Start | None = None
+        self._steps: OrderedDict[_Key, Step] = OrderedDict()
+        self._start: Start | None = None
         self._begin(field_of_view)
         if initial_mask is not None:
             self.start_from(initial_mask)
@@ -271,7 +232,7 @@ class Session:
         if box is None:
             raise ValueError("the mask to start from is empty: it needs at least one pixel")
         self._begin(self._field_of_view)
-        self._start = _Start(box, mask[box.relative_to(window).slices].copy())
+        self._start = Start(box, mask[box.relative_to(window).slices].copy())
         self._refresh()
         if self._prediction is None:
             raise RuntimeError("a start mask always gives a prediction")
@@ -302,130 +263,26 @@ class Session:
 
     def _compute(self, clicks: tuple[Click, ...], should_stop: Callable[[], bool] | None) -> None:
         """Makes sure that the steps of all prefixes of ``clicks`` needed are known."""
-        clock = _Clock()
+        run = Run() if should_stop is None else Run(should_stop)
         known = len(clicks)
         while known > 0 and self._key(clicks[:known]) not in self._steps:
             known -= 1
         for length in range(known + 1, len(clicks) + 1):
             before = self._steps.get(self._key(clicks[: length - 1]))
-            step = self._next_step(before, clicks[:length], clock, should_stop)
-            self._steps[self._key(clicks[:length])] = step
+            self._steps[self._key(clicks[:length])] = self._step(before, clicks[:length], run)
             while len(self._steps) > KEPT_STEPS:
                 self._steps.popitem(last=False)
-        self.timings = Timings(clock.read_s, clock.network_s, 0.0)
+        self.timings = Timings(run.read_s, run.network_s, 0.0)
+
+    def _step(self, before: Step | None, clicks: tuple[Click, ...], run: Run) -> Step:
+        if before is not None:
+            return self._computer.later(before, clicks, run)
+        if self._start is not None:
+            return self._computer.first_correction(self._start, clicks, run)
+        return self._computer.first(clicks[0], self._field_of_view, run)
 
     def _key(self, clicks: tuple[Click, ...]) -> _Key:
         return clicks, self._field_of_view, id(self._start)
-
-    def _next_step(
-        self,
-        before: _Step | None,
-        clicks: tuple[Click, ...],
-        clock: _Clock,
-        should_stop: Callable[[], bool] | None,
-    ) -> _Step:
-        window, prior_view, prior = self._where(before, clicks)
-        step = self._look(window, clicks, prior_view, prior, clock, should_stop)
-        if len(clicks) == 1 and before is None and self._start is None:
-            return self._look_closer(step, clicks, clock, should_stop)
-        for _ in range(MOST_GROWTHS):
-            grown = touched_window(step.logits > 0, step.view.window, self.source.shape)
-            if grown is None:
-                break
-            step = self._look(grown, clicks, prior_view, prior, clock, should_stop)
-        return step
-
-    def _look_closer(
-        self,
-        step: _Step,
-        clicks: tuple[Click, ...],
-        clock: _Clock,
-        should_stop: Callable[[], bool] | None,
-    ) -> _Step:
-        """After the first click: a second look at the object alone when it is small."""
-        if step.box is None:
-            return step
-        window = object_window(step.box, clicks, self.source.shape)
-        old = step.view.window
-        if max(window.shape) >= FIRST_ZOOM_BELOW * max(old.shape):
-            return step
-        return self._look(window, clicks, None, None, clock, should_stop)
-
-    def _where(
-        self, before: _Step | None, clicks: tuple[Click, ...]
-    ) -> tuple[Window, View | None, FloatArray | None]:
-        """(window to look at, view of the prior, prior)."""
-        shape = self.source.shape
-        if before is None and self._start is not None:
-            box = self._start.window
-            window = object_window(box, clicks, shape)
-            view = self._view(window)
-            return window, view, self._start_prior(view)
-        if before is None:
-            return first_window(clicks[0], shape, self._field_of_view), None, None
-        if before.box is None:
-            old = before.view.window
-            if all(old.contains(click) for click in clicks):
-                return old, before.view, before.prior
-            return object_window(old, clicks, shape), before.view, before.prior
-        wanted = object_window(before.box, clicks, shape)
-        if keeps_window(before.view.window, wanted, clicks):
-            wanted = before.view.window
-        return wanted, before.view, before.prior
-
-    def _start_prior(self, view: View) -> FloatArray:
-        """The prior for the mask to start from, at the view's input size."""
-        if self._start is None:
-            raise RuntimeError("no mask to start from")
-        whole = np.zeros(view.window.shape, np.float32)
-        common = self._start.window.intersect(view.window)
-        if common is not None:
-            whole[common.relative_to(view.window).slices] = self._start.mask[
-                common.relative_to(self._start.window).slices
-            ]
-        return self._predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
-
-    def _view(self, window: Window) -> View:
-        input_shape = network_shape(window.shape, self._predictor.input_side)
-        return choose_view(window, self.source.levels, self.source.shape, input_shape)
-
-    def _look(
-        self,
-        window: Window,
-        clicks: tuple[Click, ...],
-        prior_view: View | None,
-        prior: FloatArray | None,
-        clock: _Clock,
-        should_stop: Callable[[], bool] | None,
-    ) -> _Step:
-        """One run of the network on a window."""
-        if should_stop is not None and should_stop():
-            raise Cancelled("the clicks were not computed: the work was cancelled")
-        view = self._view(window)
-        began = time.perf_counter()
-        pixels = self.source.read(
-            window_at_level(view, self.source.levels), view.level, self._bands
-        )
-        image = np.clip(resample(self._stretch.apply(pixels), view.shape), 0, 1)
-        read = time.perf_counter()
-        if prior is not None and prior_view is not None:
-            prior = move_plane(prior, prior_view, view)
-        raw = self._predictor.predict(image, [view.to_input(click) for click in clicks], prior)
-        clock.read_s += read - began
-        clock.network_s += time.perf_counter() - read
-        if not np.isfinite(raw.logits).all():
-            raise RasterError(
-                "the network's answer is not finite for these pixels; look for NaN or extreme "
-                "values in the image, or choose other contrast limits"
-            )
-        mask = probs_to_mask(
-            _window_probs(raw.logits, view),
-            view.window,
-            clicks,
-            threshold=DECISION,
-            largest_component=True,
-        )
-        return _Step(view, raw.logits, raw.prior, mask_box(mask, view.window))
 
     # -- showing -------------------------------------------------------------------------
 
@@ -446,8 +303,8 @@ class Session:
         probs = self._start.mask.astype(np.float32)
         return Prediction(self._start.window, probs, self._start.mask.copy(), 1.0)
 
-    def _from_step(self, step: _Step) -> Prediction:
-        probs = _window_probs(step.logits, step.view)
+    def _from_step(self, step: Step) -> Prediction:
+        probs = step.window_probs()
         mask = probs_to_mask(
             probs,
             step.view.window,
@@ -457,19 +314,3 @@ class Session:
         )
         score = float(probs[mask].mean()) if mask.any() else 0.0
         return Prediction(step.view.window, probs, mask, score)
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Adds up the time of the runs behind one click."""
-
-    read_s: float = 0.0
-    network_s: float = 0.0
-
-
-def _window_probs(logits: FloatArray, view: View) -> FloatArray:
-    """``(h, w) float32 in [0, 1]`` of the view's window, one value a level-0 pixel."""
-    values = resample(logits, view.window.shape)
-    with np.errstate(over="ignore"):
-        probs = 1 / (1 + np.exp(-values))
-    return probs.astype(np.float32, copy=False)

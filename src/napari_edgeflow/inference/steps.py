@@ -1,0 +1,193 @@
+"""From the step before and the clicks to the next step: where to look, and looking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
+from napari_edgeflow.errors import Cancelled, RasterError
+from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
+from napari_edgeflow.inference.predictor import SupportsPredict, network_shape
+from napari_edgeflow.inference.zoom import (
+    View,
+    choose_view,
+    first_window,
+    keeps_window,
+    move_plane,
+    object_window,
+    resample,
+    touched_window,
+    window_at_level,
+)
+from napari_edgeflow.raster.source import RasterSource
+from napari_edgeflow.raster.stretch import Stretch
+
+DECISION = 0.5
+MOST_GROWTHS = 2
+CLOSER_BELOW = 0.6
+GLANCE_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A mask made elsewhere: ``(h, w) bool`` of its window, which is its box."""
+
+    window: Window
+    mask: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What is known after a click; never changed, so undo is exact.
+
+    Attributes:
+        view: What the network saw.
+        logits: ``(h, w) float32`` of the network's input size.
+        prior: ``(h, w) float32``: goes into the next click.
+        box: The object's box after this click at threshold 0.5, None when it is empty.
+    """
+
+    view: View
+    logits: FloatArray
+    prior: FloatArray
+    box: Window | None
+
+    def window_probs(self) -> FloatArray:
+        """``(h, w) float32 in [0, 1]`` of the view's window, one value a level-0 pixel."""
+        values = resample(self.logits, self.view.window.shape)
+        with np.errstate(over="ignore"):
+            probs = 1 / (1 + np.exp(-values))
+        return probs.astype(np.float32, copy=False)
+
+
+@dataclass(slots=True)
+class Run:
+    """One request: whether to go on, and the time spent so far.
+
+    Attributes:
+        should_stop: Asked before every run of the network.
+        read_s: Seconds spent reading pixels.
+        network_s: Seconds spent in the network.
+    """
+
+    should_stop: Callable[[], bool] = field(default=lambda: False)
+    read_s: float = 0.0
+    network_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepComputer:
+    """Computes steps for one raster; holds no state of its own.
+
+    Attributes:
+        source: The raster.
+        predictor: Answers the clicks.
+        bands: Bands that are read.
+        stretch: How they become RGB.
+    """
+
+    source: RasterSource
+    predictor: SupportsPredict
+    bands: tuple[int, ...]
+    stretch: Stretch
+
+    def first(self, click: Click, field_of_view: float | None, run: Run) -> Step:
+        """A glance at the field of view finds the object, a full look answers.
+
+        The glance runs at half the input's side, a quarter of the cost. The full look goes
+        to the object alone when it is small in the view, else to the whole view.
+        """
+        window = first_window(click, self.source.shape, field_of_view)
+        glance = self._look(window, (click,), None, run, GLANCE_SHARE)
+        if glance.box is not None:
+            closer = object_window(glance.box, (click,), self.source.shape)
+            if max(closer.shape) < CLOSER_BELOW * max(window.shape):
+                window = closer
+        return self._look(window, (click,), None, run)
+
+    def first_correction(self, start: Start, clicks: tuple[Click, ...], run: Run) -> Step:
+        """The first click on a mask made elsewhere."""
+        window = object_window(start.window, clicks, self.source.shape)
+        view = self._view(window)
+        return self._grow(window, clicks, (view, self._start_prior(start, view)), run)
+
+    def later(self, before: Step, clicks: tuple[Click, ...], run: Run) -> Step:
+        """Any further click; the window grows while the mask touches its border."""
+        old = before.view.window
+        if before.box is None:
+            is_inside = all(old.contains(click) for click in clicks)
+            window = old if is_inside else object_window(old, clicks, self.source.shape)
+        else:
+            window = object_window(before.box, clicks, self.source.shape)
+            if keeps_window(old, window, clicks):
+                window = old
+        return self._grow(window, clicks, (before.view, before.prior), run)
+
+    def _grow(
+        self, window: Window, clicks: tuple[Click, ...], prior: tuple[View, FloatArray], run: Run
+    ) -> Step:
+        step = self._look(window, clicks, prior, run)
+        for _ in range(MOST_GROWTHS):
+            grown = touched_window(step.logits > 0, step.view.window, self.source.shape)
+            if grown is None:
+                break
+            step = self._look(grown, clicks, prior, run)
+        return step
+
+    def _view(self, window: Window, share: float = 1.0) -> View:
+        input_shape = network_shape(window.shape, round(share * self.predictor.input_side))
+        return choose_view(window, self.source.levels, self.source.shape, input_shape)
+
+    def _start_prior(self, start: Start, view: View) -> FloatArray:
+        """The prior for the mask to start from, at the view's input size."""
+        whole = np.zeros(view.window.shape, np.float32)
+        common = start.window.intersect(view.window)
+        if common is not None:
+            part = start.mask[common.relative_to(start.window).slices]
+            whole[common.relative_to(view.window).slices] = part
+        return self.predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
+
+    def _look(
+        self,
+        window: Window,
+        clicks: tuple[Click, ...],
+        prior: tuple[View, FloatArray] | None,
+        run: Run,
+        share: float = 1.0,
+    ) -> Step:
+        """One run of the network on a window, at ``share`` of the input's usual side.
+
+        Raises:
+            Cancelled: The request is no longer wanted.
+            RasterError: The pixels cannot be read or the answer is not finite.
+        """
+        if run.should_stop():
+            raise Cancelled("the clicks were not computed: the work was cancelled")
+        view = self._view(window, share)
+        began = time.perf_counter()
+        at_level = window_at_level(view, self.source.levels)
+        pixels = self.source.read(at_level, view.level, self.bands)
+        image = np.clip(resample(self.stretch.apply(pixels), view.shape), 0, 1)
+        read = time.perf_counter()
+        moved = None if prior is None else move_plane(prior[1], prior[0], view)
+        raw = self.predictor.predict(image, [view.to_input(click) for click in clicks], moved)
+        run.read_s += read - began
+        run.network_s += time.perf_counter() - read
+        if not np.isfinite(raw.logits).all():
+            raise RasterError(
+                "the network's answer is not finite for these pixels; look for NaN or extreme "
+                "values in the image, or choose other contrast limits"
+            )
+        return _with_box(Step(view, raw.logits, raw.prior, None), clicks)
+
+
+def _with_box(step: Step, clicks: tuple[Click, ...]) -> Step:
+    """The step with its object's box, by the default post-processing."""
+    mask = probs_to_mask(
+        step.window_probs(), step.view.window, clicks, threshold=DECISION, largest_component=True
+    )
+    return Step(step.view, step.logits, step.prior, mask_box(mask, step.view.window))
