@@ -200,7 +200,8 @@ class Trainer:
 
     def _report(self, progress: float, recent: list[tuple[float, float, float]]) -> None:
         loss, iou = (float(np.mean([row[i] for row in recent])) for i in (0, 1))
-        first = float(np.nanmean([row[2] for row in recent]))
+        firsts = [row[2] for row in recent if not math.isnan(row[2])]
+        first = float(np.mean(firsts)) if firsts else math.nan
         left = self.config.minutes - self.elapsed_s / 60
         pace = self.elapsed_s / max(self.step, 1)
         self.log(
@@ -242,7 +243,10 @@ class Trainer:
         self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
+        if self.rank == 0:
+            self.rng.bit_generator.state = json.loads(state["rng"])
+        else:
+            self.rng = np.random.default_rng([self.config.seed, self.rank, self.step])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -151,7 +151,7 @@ def _ids(sample: Sample) -> npt.NDArray[np.uint16]:
         values, inverse = np.unique(np.append(labels.ravel(), 0), return_inverse=True)
         if len(values) > int(IGNORE):
             raise DatasetError(f"{sample.name}: expected at most 65534 objects in an image")
-        labels = inverse[:-1].reshape(labels.shape)
+        labels = inverse[:-1].reshape(labels.shape).astype(np.int32)
     ids: npt.NDArray[np.uint16] = labels.astype(np.uint16)
     ids[sample.ignore] = IGNORE
     return ids
