@@ -31,11 +31,13 @@ class BrightPixels:
 
     def __init__(self) -> None:
         self.priors: list[FloatArray | None] = []
+        self.bright_shares: list[float] = []
 
     def predict(
         self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None
     ) -> RawPrediction:
         self.priors.append(prior)
+        self.bright_shares.append(float((image[:, :, 0] > 0.5).mean()))
         logits = (image[:, :, 0] - 0.5) * 20
         return RawPrediction(logits.astype(np.float32), image[:, :, 0])
 
@@ -114,6 +116,7 @@ def test_the_field_of_view_limits_what_is_seen(tmp_path: Path, predictor: Bright
     out = tmp_path / "mask.tif"
     arguments = [tmp_path / "image.tif", "--click", "60,70,+", "--out", out]
     assert _run(*arguments, "--field-of-view", 160).exit_code == 0
+    assert predictor.bright_shares[0] == pytest.approx(_truth(shape).sum() / 160**2, rel=0.1)
     labels = tifffile.imread(out)
     assert labels.shape == shape
     assert _iou(labels == 1, _truth(shape)) > 0.95
