@@ -830,7 +830,7 @@ def test_clicks_wait_on_their_image(bound: Any, settle: Settle, viewer: Any) -> 
 
 def test_an_image_without_clicks_leaves_no_layers(bound: Any, viewer: Any) -> None:
     bound.show_click_layers()
-    assert len(viewer.layers) == 3
+    assert len(viewer.layers) == 4
     bound.bind(None)
     assert [layer.name for layer in viewer.layers] == ["Image"]
 

@@ -210,7 +210,7 @@ def test_closing_the_dock_leaves_nothing_behind(
     viewer = widget.viewer
     keys = set(viewer.keymap)
     widget.tool_button.setChecked(True)
-    assert len(viewer.layers) == 3
+    assert len(viewer.layers) == 4
     viewer.window.remove_dock_widget(widget)
     assert [layer.name for layer in viewer.layers] == ["image"]
     assert not [cb for cb in viewer.mouse_drag_callbacks if "ClickTool" in repr(cb)]

@@ -114,15 +114,16 @@ class ClickLayers:
 
     def _new_layer(self, is_positive: bool) -> Points:
         n = len(layer_shape(self._image))
+        colour = POSITIVE_COLOUR if is_positive else NEGATIVE_COLOUR
         return Points(
             np.empty((0, n)),
             ndim=n,
             name=f"{self._image.name} · {'positive' if is_positive else 'negative'} clicks",
-            face_color=POSITIVE_COLOUR if is_positive else NEGATIVE_COLOUR,
-            border_color="white",
+            face_color=colour,
+            border_color=colour,  # napari widens borders to the size limits, so no other colour
             symbol="disc" if is_positive else "x",
             size=10,
-            canvas_size_limits=(11, 15),
+            canvas_size_limits=(7, 10),
             affine=data_to_world_matrix(self._image),
             **like(self._image),
         )

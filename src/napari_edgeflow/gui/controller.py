@@ -226,6 +226,7 @@ class Controller:
     def show_click_layers(self) -> None:
         """Make the Points layers of the bound image, ready for clicking."""
         if self.binding is not None:
+            self.binding.preview.ensure()
             self.binding.clicks.ensure()
             self.viewer.layers.selection.active = self.binding.clicks.layer(True)
 

@@ -29,7 +29,7 @@ class Preview:
             self.clear()
             return
         mask, window = found
-        layer = self._ensure_layer()
+        layer = self.ensure()
         shape = iter(mask.shape)
         full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
         layer.data = mask.astype(np.uint8).reshape(full_shape)
@@ -45,7 +45,8 @@ class Preview:
         if self.layer is not None:
             self.layer.affine = data_to_world_matrix(self._image)
 
-    def _ensure_layer(self) -> Labels:
+    def ensure(self) -> Labels:
+        """The layer, made when it is missing: before the first click, as napari takes its time."""
         if self.layer is None or self.layer not in self._viewer.layers:
             active = self._viewer.layers.selection.active
             n = len(layer_shape(self._image))
