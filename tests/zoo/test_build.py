@@ -58,6 +58,12 @@ def test_round_trip(source: InteractiveNetwork, weights: Path) -> None:
     assert [item.name for item in weights.parent.iterdir()] == [weights.name]
 
 
+def test_weights_are_as_readable_as_any_file(weights: Path) -> None:
+    plain = weights.parent / "plain"
+    plain.touch()
+    assert weights.stat().st_mode == plain.stat().st_mode
+
+
 def test_half_precision_keeps_three_digits(source: InteractiveNetwork, tmp_path: Path) -> None:
     path = tmp_path / "half.safetensors"
     save_weights(source.state_dict(), path, {}, half=True)

@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from napari_edgeflow.errors import WeightsError
@@ -112,8 +112,9 @@ def save_weights(
     if half:
         kept = {name: value.half() for name, value in kept.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(kept, temporary, metadata=dict(metadata))
-    with temporary.open("rb+") as file:
+    with temporary.open("wb") as file:  # save_file would make it readable by its owner alone
+        file.write(save(kept, metadata=dict(metadata)))
+        file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 
