@@ -1,6 +1,6 @@
 """Puts trained weights into the package: float16, with their hash in the catalogue.
 
-    python scripts/bundle_weights.py runs/first/weights.safetensors --name edgeflow-18s \
+python scripts/bundle_weights.py runs/first/weights.safetensors --name edgeflow-18s \
         --network edgeflow-18s --summary "..."
 """
 
