@@ -26,15 +26,19 @@ def main() -> None:
     parser.add_argument("--network", required=True)
     parser.add_argument("--licence", default="BSD-3-Clause (weights); see the model card")
     parser.add_argument("--summary", required=True)
+    parser.add_argument("--input-side", type=int, default=0, help="if not that of training")
     options = parser.parse_args()
     metadata = read_metadata(options.weights)
     load_weights(build_network(options.network), options.weights)
     state = load_file(options.weights)
+    side = str(options.input_side or metadata.get("input_side", "0"))
     for name, value in state.items():
         if not torch.isfinite(value.half()).all():
             raise SystemExit(f"{name} does not fit into float16")
     target = WEIGHTS / f"{options.name}.safetensors"
-    save_weights(state, target, metadata | {"network": options.network}, half=True)
+    save_weights(
+        state, target, metadata | {"network": options.network, "input_side": side}, half=True
+    )
     _enter(
         {
             "name": options.name,
@@ -43,6 +47,7 @@ def main() -> None:
             "sha256": file_sha256(target),
             "licence": options.licence,
             "summary": options.summary,
+            "input_side": side,
         }
     )
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, trained {metadata.get('step')} steps")

@@ -52,6 +52,11 @@ def test_numpy_in_numpy_out_equals_the_network_itself() -> None:
     np.testing.assert_allclose(raw.prior, torch.sigmoid(expected.edge_logits[0, 0]), atol=1e-4)
 
 
+def test_side_of_the_views_is_that_of_the_weights_or_of_the_network() -> None:
+    assert Predictor(_network(), name="tiny", device="cpu").input_side == 256
+    assert Predictor(_network(), name="tiny", device="cpu", input_side=160).input_side == 160
+
+
 def test_no_prior_is_a_prior_of_zeros() -> None:
     predictor = Predictor(_network(), name="tiny", device="cpu")
     without = predictor.predict(_image(), [Click(5, 5)], None)

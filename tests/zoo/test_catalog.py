@@ -173,3 +173,24 @@ def test_every_bundled_model_is_there_and_loads() -> None:
         assert info.licence
         assert info.summary
         load_weights(build_network(info.network, align=info.align or None), info.path)
+
+
+def test_the_side_that_suits_the_weights_is_known(folder: Path) -> None:
+    entries = json.loads((folder / "catalog.json").read_text())
+    _write_catalog(folder, [entries[0] | {"input_side": "160"}, entries[1]])
+    assert [model.input_side for model in list_models()] == [160, 0]
+
+
+@pytest.mark.parametrize(("side", "expected"), [("192", 192), (None, 0)])
+def test_a_file_says_which_side_suits_it(tmp_path: Path, side: str | None, expected: int) -> None:
+    metadata = {"network": NETWORK} | ({"input_side": side} if side else {})
+    path = tmp_path / "own.safetensors"
+    save_weights({"w": torch.zeros(2)}, path, metadata)
+    assert find_model(str(path)).input_side == expected
+
+
+def test_a_side_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_weights({"w": torch.zeros(2)}, path, {"network": NETWORK, "input_side": "wide"})
+    with pytest.raises(WeightsError, match="input_side 'wide'"):
+        find_model(str(path))

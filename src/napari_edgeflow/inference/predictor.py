@@ -62,18 +62,26 @@ class Predictor:
         network: Any registered network with its weights.
         name: Shown to the user.
         device: See ``resolve_device``.
+        sha256: Of the weights' file, for reports.
+        input_side: Side in pixels of the views it is shown; None: what the network asks for.
 
     Raises:
         DeviceError: The device is not there.
     """
 
     def __init__(
-        self, network: InteractiveNetwork, *, name: str, device: str = "auto", sha256: str = ""
+        self,
+        network: InteractiveNetwork,
+        *,
+        name: str,
+        device: str = "auto",
+        sha256: str = "",
+        input_side: int | None = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.device = resolve_device(device)
-        self.input_side = network.spec.input_side
+        self.input_side = input_side or network.spec.input_side
         self._spec = network.spec
         network.prepare_inference()
         self._network = to_channels_last(network, self.device)
@@ -92,7 +100,13 @@ class Predictor:
         info = find_model(name)
         network = build_network(info.network, align=info.align or None)
         load_weights(network, info.path)
-        return cls(network, name=info.name, device=device, sha256=info.sha256)
+        return cls(
+            network,
+            name=info.name,
+            device=device,
+            sha256=info.sha256,
+            input_side=info.input_side or None,
+        )
 
     @property
     def device_line(self) -> str:

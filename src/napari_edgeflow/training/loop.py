@@ -233,6 +233,7 @@ class Trainer:
         metadata = {
             "network": self.config.network,
             "align": self.config.align,
+            "input_side": str(self.config.phases[-1].side),
             "step": str(self.step),
         }
         save_weights(self.average, self.out / "weights.safetensors", metadata)

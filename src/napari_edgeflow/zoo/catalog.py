@@ -25,6 +25,7 @@ class WeightsInfo:
         summary: One line.
         align: Overrides the architecture's align target when not empty.
         bundled: The file comes with the package.
+        input_side: Side in pixels of the views that suit these weights; 0: the network's.
     """
 
     name: str
@@ -35,6 +36,7 @@ class WeightsInfo:
     summary: str
     align: str = ""
     bundled: bool = True
+    input_side: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -70,6 +72,7 @@ def _entry(item: dict[str, str]) -> WeightsInfo:
         licence=item["licence"],
         summary=item["summary"],
         align=item.get("align", ""),
+        input_side=int(item.get("input_side", "0")),
     )
 
 
@@ -135,9 +138,19 @@ def _from_file(path: Path) -> WeightsInfo:
             f"{path} does not say which network it is for: its safetensors metadata has no "
             "'network' entry, as files written by 'napari-edgeflow train' have"
         )
-    align = str(metadata.get("align", ""))
+    side = str(metadata.get("input_side", "0"))
+    if not side.isdecimal():
+        raise WeightsError(f"{path} says input_side {side!r} in its metadata; expected pixels")
     return WeightsInfo(
-        path.stem, str(network), path, sha256, "unknown", f"weights from {path}", align, False
+        name=path.stem,
+        network=str(network),
+        path=path,
+        sha256=sha256,
+        licence="unknown",
+        summary=f"weights from {path}",
+        align=str(metadata.get("align", "")),
+        bundled=False,
+        input_side=int(side),
     )
 
 
