@@ -262,7 +262,7 @@ def test_another_model_gives_the_mask_again(
         return predictor
 
     controller = make_controller(viewer)
-    controller.engine._new_predictor = new_predictor
+    controller._runner.engine._new_predictor = new_predictor
     controller.bind(viewer.add_image(squares()))
     controller.click((15, 20), True)
     settle(controller)

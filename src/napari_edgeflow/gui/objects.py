@@ -85,6 +85,7 @@ class Binding:
         self.clicks = ClickLayers(viewer, image, self.log)
         self.preview = Preview(viewer, image)
         self.objects: dict[Plane, ActiveObject] = {}
+        self.last_plane: Plane | None = None
         self._events = [getattr(image.events, name) for name in _PLACEMENT]
         self._follow = partial(_follow_image, self.clicks, self.preview)
         for event in self._events:
@@ -97,6 +98,14 @@ class Binding:
             return shown_plane(self.image, self.viewer.dims)
         except RasterError:
             return None
+
+    @property
+    def active(self) -> ActiveObject | None:
+        """The object on the plane that is shown; else the one clicked last."""
+        for plane in (self.shown_plane, self.last_plane):
+            if plane is not None and plane in self.objects:
+                return self.objects[plane]
+        return None
 
     def show_preview(self) -> None:
         """Show the mask of the plane on the screen, else of the object that began last."""

@@ -1,0 +1,170 @@
+"""Brings active objects up to the click log: asks the worker, shows its answers."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from napari.utils.notifications import show_error, show_info
+
+from napari_edgeflow.gui.click_log import Clicks
+from napari_edgeflow.gui.engine import (
+    Engine,
+    ImageRefusedError,
+    LabelToCorrect,
+    Request,
+    Result,
+)
+from napari_edgeflow.gui.messages import Messages, in_words
+from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
+from napari_edgeflow.gui.planes import Plane, plane_image, visible_side
+from napari_edgeflow.gui.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user chose; the same for all objects.
+
+    Attributes:
+        model: Name of the model in the zoo.
+        threshold: Probability from which a pixel belongs to the object, in (0, 1).
+        largest_component: Keep only the connected parts that hold a positive click.
+    """
+
+    model: str = "default"
+    threshold: float = 0.5
+    largest_component: bool = True
+
+
+class Runner:
+    """Starts, updates and drops active objects.
+
+    Args:
+        engine: Answers requests, in the worker.
+        messages: Where to say what happened.
+        on_change: Called when a widget should show its state anew.
+        on_ready: Called with an object that is to be committed once its mask is there.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        messages: Messages,
+        on_change: Callable[[], object],
+        on_ready: Callable[[Binding, ActiveObject], None],
+    ) -> None:
+        self.worker = Worker()
+        self.engine = engine
+        self.settings = Settings()
+        self.timings: ClickTimings | None = None
+        self.device_line = ""
+        self._messages = messages
+        self._on_change = on_change
+        self._on_ready = on_ready
+        self._object_ids = itertools.count(1)
+
+    def load_model(self) -> None:
+        """Load the model before the first click needs it."""
+        model = self.settings.model
+        self._messages.status = "Loading the model…"
+        self.worker.submit(
+            "load", lambda _stop: self.engine.load(model), self._on_loaded, self._on_load_failed
+        )
+        self._on_change()
+
+    def _on_loaded(self, line: str) -> None:
+        self.device_line = line
+        self._messages.status = "Ready: left click on an object, right click beside it."
+        self._on_change()
+
+    def _on_load_failed(self, error: Exception) -> None:
+        self._messages.say(f"The model could not be loaded: {in_words(error)}", show_error)
+
+    def update(self, binding: Binding, plane: Plane) -> None:
+        """Bring the object of a plane up to the log."""
+        clicks = binding.log.on_plane(plane)
+        active = binding.objects.get(plane)
+        if active is None and clicks:
+            active = self.start(binding, plane)
+        if active is None:
+            return
+        binding.last_plane = plane
+        if clicks or active.to_correct is not None:
+            self.request(binding, active)
+        else:
+            self.drop(binding, active)
+
+    def start(
+        self, binding: Binding, plane: Plane, to_correct: LabelToCorrect | None = None
+    ) -> ActiveObject:
+        """A new active object on this plane."""
+        others = [other for other in binding.objects if other != plane]
+        if others:
+            self._messages.say(
+                f"New object on {plane.name}; the one on {others[-1].name} is kept there.",
+                show_info,
+            )
+        side = visible_side(binding.viewer, binding.image, plane)
+        active = ActiveObject(next(self._object_ids), plane, side, to_correct)
+        binding.objects[plane] = active
+        binding.last_plane = plane
+        return active
+
+    def drop(self, binding: Binding, active: ActiveObject) -> None:
+        """Forget an object without clicks; its undo history stays for redo."""
+        self.worker.cancel(active.id)
+        binding.objects.pop(active.plane, None)
+        binding.show_preview()
+        self._messages.status = "No clicks: left click on an object."
+
+    def request(self, binding: Binding, active: ActiveObject) -> None:
+        """Ask the worker for the mask of the object's clicks; replaces what was asked before."""
+        clicks = binding.log.on_plane(active.plane)
+        is_new = active.to_correct is None and clicks
+        active.is_pending = True
+        request = Request(
+            image=plane_image(binding.image, active.plane),
+            model=self.settings.model,
+            object_id=active.id,
+            clicks=tuple(click.click for click in clicks),
+            field_of_view=clicks[0].field_of_view if is_new else active.field_of_view,
+            threshold=self.settings.threshold,
+            largest_component=self.settings.largest_component,
+            to_correct=active.to_correct,
+        )
+        self.worker.submit(
+            active.id,
+            partial(self.engine.run, request),
+            partial(self._on_result, binding, active, clicks),
+            partial(self._on_failed, binding, active),
+        )
+
+    def _on_result(
+        self, binding: Binding, active: ActiveObject, clicks: Clicks, result: Result
+    ) -> None:
+        if binding.objects.get(active.plane) is not active:
+            return
+        active.is_pending = False
+        active.prediction, active.predicted_clicks = result.prediction, clicks
+        self.device_line = result.device_line
+        start = time.perf_counter()
+        binding.show_preview()
+        self.timings = ClickTimings.of(result.timings, time.perf_counter() - start)
+        area = int(active.prediction.mask.sum()) if active.prediction else 0
+        many = "s" * (len(clicks) != 1)
+        self._messages.status = f"{len(clicks)} click{many} · {area} px on {active.plane.name}"
+        if active.is_finishing:
+            self._on_ready(binding, active)
+        self._on_change()
+
+    def _on_failed(self, binding: Binding, active: ActiveObject, error: Exception) -> None:
+        text = in_words(error) + active.stop()
+        if isinstance(error, ImageRefusedError) or not binding.log.on_plane(active.plane):
+            self.worker.cancel(active.id)
+            binding.forget(active)
+        else:
+            text += "\nThe clicks are kept: undo, or click again."
+        self._messages.say(text, show_error)
