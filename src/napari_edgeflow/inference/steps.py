@@ -29,7 +29,7 @@ from napari_edgeflow.raster.stretch import Stretch
 DECISION = 0.5
 MOST_GROWTHS = 2
 CLOSER_BELOW = 0.6
-GLANCE_SHARE = 0.5
+GLANCE_SIDE_PX = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +98,12 @@ class StepComputer:
     def first(self, click: Click, field_of_view: float | None, run: Run) -> Step:
         """A glance at the field of view finds the object, a full look answers.
 
-        The glance runs at half the input's side, a quarter of the cost. The full look goes
-        to the object alone when it is small in the view, else to the whole view.
+        The glance runs at an input of at most 128 px a side, which is quick. The full look
+        goes to the object alone when it is small in the view, else to the whole view.
         """
         window = first_window(click, self.source.shape, field_of_view)
-        glance = self._look(window, (click,), None, run, GLANCE_SHARE)
+        glance_side = min(self.predictor.input_side, GLANCE_SIDE_PX)
+        glance = self._look(window, (click,), None, run, glance_side)
         if glance.box is not None:
             closer = object_window(glance.box, (click,), self.source.shape)
             if max(closer.shape) < CLOSER_BELOW * max(window.shape):
@@ -138,8 +139,8 @@ class StepComputer:
             step = self._look(grown, clicks, prior, run)
         return step
 
-    def _view(self, window: Window, share: float = 1.0) -> View:
-        input_shape = network_shape(window.shape, round(share * self.predictor.input_side))
+    def _view(self, window: Window, side: int | None = None) -> View:
+        input_shape = network_shape(window.shape, side or self.predictor.input_side)
         return choose_view(window, self.source.levels, self.source.shape, input_shape)
 
     def _start_prior(self, start: Start, view: View) -> FloatArray:
@@ -157,9 +158,9 @@ class StepComputer:
         clicks: tuple[Click, ...],
         prior: tuple[View, FloatArray] | None,
         run: Run,
-        share: float = 1.0,
+        side: int | None = None,
     ) -> Step:
-        """One run of the network on a window, at ``share`` of the input's usual side.
+        """One run of the network on a window, its input as large as a square of ``side``.
 
         Raises:
             Cancelled: The request is no longer wanted.
@@ -167,7 +168,7 @@ class StepComputer:
         """
         if run.should_stop():
             raise Cancelled("the clicks were not computed: the work was cancelled")
-        view = self._view(window, share)
+        view = self._view(window, side)
         began = time.perf_counter()
         at_level = window_at_level(view, self.source.levels)
         pixels = self.source.read(at_level, view.level, self.bands)
