@@ -232,6 +232,32 @@ def test_choices_that_do_not_fit(axes: str, index: tuple[int, ...] | None, messa
         ArrayRaster([np.zeros((5, 20, 20))], axes=axes, index=index)
 
 
+@pytest.mark.parametrize(
+    ("axes", "index", "message"),
+    [
+        ("ZYX", 2, r"index as a tuple.*got 2; for example index=\(2,\)"),
+        ("ZYX", "2", "index as a tuple"),
+        ("ZYX", (2.0,), "whole number"),
+        (["Z", "Y", "X"], (2,), "axes as text"),
+        (3, (2,), "axes as text"),
+    ],
+)
+def test_choices_of_another_type(axes: Any, index: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ArrayRaster([np.zeros((5, 20, 20))], axes=axes, index=index)
+
+
+def test_an_index_of_numpy_integers() -> None:
+    stack = _pixels(5, 6, 7)
+    raster = ArrayRaster([stack], axes="ZYX", index=tuple(np.array([3])))
+    np.testing.assert_array_equal(raster.read(Window(0, 0, 6, 7))[:, :, 0], stack[3])
+
+
+def test_the_error_of_a_stack_says_what_to_do_with_and_without_python() -> None:
+    with pytest.raises(RasterError, match=r"index=\(t, z\).*save the plane as a file of its own"):
+        ArrayRaster([np.zeros((2, 3, 20, 20))], axes="TZYX")
+
+
 def test_an_index_tells_small_stacks_from_bands() -> None:
     image = _pixels(6, 7, 4)
     as_bands = ArrayRaster([image])

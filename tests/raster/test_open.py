@@ -147,6 +147,29 @@ def test_things_that_are_no_image(image: Any) -> None:
         open_raster(image)
 
 
+class Tensor:
+    """An array of a library whose types NumPy does not know."""
+
+    shape = (20, 30)
+    dtype = object()
+
+    def __getitem__(self, key: Any) -> Any:
+        raise AssertionError("never read")
+
+
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [
+        (np.zeros((20, 30), "datetime64[s]"), "convert it first"),
+        (np.zeros((20, 30), object), "convert it first"),
+        (Tensor(), "numpy.asarray"),
+    ],
+)
+def test_arrays_of_other_types_of_pixels(image: Any, remedy: str) -> None:
+    with pytest.raises(RasterError, match=remedy):
+        open_raster(image)
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("missing.tif", "No such file"), (".", "Is a directory"), ("a.tif/b.tif", "Not a directory")],

@@ -19,6 +19,8 @@ from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.overview import MAX_PIXELS, read_overview
 from napari_edgeflow.raster.stretch import Stretch, estimate_stretch
 
+LARGEST = float(np.finfo(np.float64).max)
+
 
 class CountingRaster(ArrayRaster):
     """Adds up the pixels that are read, and the chunks decoded for them."""
@@ -90,12 +92,12 @@ def test_nan_and_infinity_do_not_count() -> None:
     np.testing.assert_allclose([stretch.low[0], stretch.high[0]], expected)
 
 
-@pytest.mark.parametrize("value", [0, 7, -3.5, 1e30])
+@pytest.mark.parametrize("value", [0, 7, -3.5, 1e30, LARGEST, -LARGEST])
 def test_a_constant_image_is_black(value: float) -> None:
     image = np.full((20, 20), value)
     stretch = estimate_stretch(open_raster(image))
     assert stretch.low == (value,)
-    assert stretch.high[0] >= value + 1
+    assert stretch.high[0] >= min(value + 1, LARGEST)
     assert not stretch.apply(image[:, :, None]).any()
 
 
@@ -121,6 +123,12 @@ def test_what_comes_out_is_rgb_between_zero_and_one(
     places = [0, 0, 0] if bands == 1 else list(range(bands))
     np.testing.assert_allclose(rgb[:, :, : len(places)], exact[:, :, places], atol=2e-3)
     assert not rgb[:, :, len(places) :].any()
+
+
+def test_finite_values_far_beyond_the_stretch_are_white_and_black() -> None:
+    pixels = np.array([[[LARGEST], [-LARGEST], [np.inf]]])
+    stretched = Stretch((0.0,), (0.5,)).apply(pixels)
+    np.testing.assert_array_equal(stretched[0, :, 0], [1, 0, 0])
 
 
 def test_large_offsets_keep_their_contrast() -> None:

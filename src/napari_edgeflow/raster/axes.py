@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 from napari_edgeflow.errors import RasterError
 
@@ -42,13 +43,27 @@ def resolve_layout(
 
     Raises:
         RasterError: The choice is missing or does not fit.
+        TypeError: ``axes`` is no text, or ``index`` no tuple of whole numbers.
     """
+    _check_types(axes, index)
     letters = _guess_axes(shape, index) if axes is None else axes.upper()
     _check_letters(shape, letters)
     band = _band_axis(shape, letters)
     y, x = letters.index("Y"), letters.index("X")
     stack = [axis for axis in range(len(shape)) if axis not in (y, x, band)]
     return Layout(y, x, band, _fix(shape, letters, stack, index))
+
+
+def _check_types(axes: object, index: object) -> None:
+    if not (axes is None or isinstance(axes, str)):
+        raise TypeError(f"expected axes as text, got {axes!r}; for example axes='CYX'")
+    positions = index if isinstance(index, Sequence) and not isinstance(index, str) else (index,)
+    is_tuple = positions is index and all(isinstance(item, SupportsIndex) for item in positions)
+    if index is not None and not is_tuple:
+        raise TypeError(
+            "expected index as a tuple with one whole number for each stack axis, "
+            f"got {index!r}; for example index=(2,)"
+        )
 
 
 def _guess_axes(shape: Sequence[int], index: Sequence[int] | None) -> str:
@@ -118,6 +133,7 @@ def _which_plane(
     came = f"index={given}" if given else "no index"
     return (
         f"expected one plane of an image of shape {tuple(shape)} with axes {letters!r}: "
-        f"its stack axes are {sizes}, got {came}; choose the plane with {example}, or name the "
-        "axes with axes='…' (Y rows, X columns, C or S bands, any other letter a stack)"
+        f"its stack axes are {sizes}, got {came}; in Python, choose the plane with {example}, or "
+        "name the axes with axes='…' (Y rows, X columns, C or S bands, any other letter a stack); "
+        "on the command line, save the plane as a file of its own first"
     )

@@ -124,7 +124,13 @@ def _resolve(array: ArrayLike, name: str, axes: str | None, index: Sequence[int]
 
 def _pixel_type(dtype: Any, name: str) -> np.dtype[Any]:
     """The type that ``read`` returns: native byte order, uint8 for bool."""
-    kind: np.dtype[Any] = np.dtype(dtype)
+    try:
+        kind: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:  # a tensor of another library
+        raise RasterError(
+            f"{name}: expected an array with a NumPy type, got {dtype}; convert it with "
+            "numpy.asarray first"
+        ) from None
     if kind.kind == "b":
         return np.dtype(np.uint8)
     if kind.kind not in "uif":

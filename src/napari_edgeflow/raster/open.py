@@ -39,7 +39,7 @@ def open_raster(
         return cast(OpenRaster, image)
     if isinstance(image, str | os.PathLike):
         return _open_path(Path(image), axes, index)
-    if hasattr(image, "data") and hasattr(image, "rgb"):
+    if hasattr(image, "rgb") and hasattr(image, "data"):
         return _checked(_open_layer(image, axes, index))
     if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__"):
         return _checked(ArrayRaster([image], axes=axes, index=index))

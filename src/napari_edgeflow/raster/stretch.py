@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +84,13 @@ def estimate_stretch(source: RasterSource, bands: Sequence[int] | None = None) -
 
 
 def _stretch_band(band: AnyArray, low: float, high: float) -> FloatArray:
-    """In float64 where float32 could not tell the values apart."""
+    """In float64 where float32 could not tell the values apart; what is not finite becomes 0."""
     wide: type[np.floating[Any]] = np.float32 if band.dtype.itemsize <= 2 else np.float64
     values: npt.NDArray[np.floating[Any]] = band.astype(wide)
     with np.errstate(over="ignore", invalid="ignore"):
         values -= low
         values /= high - low
-    values[~np.isfinite(values)] = 0
+    values[~np.isfinite(band) | np.isnan(values)] = 0
     stretched: FloatArray = np.clip(values, 0, 1).astype(np.float32)
     return stretched
 
@@ -107,5 +108,5 @@ def _range(values: AnyArray, is_uint8: bool) -> tuple[float, float]:
 
 
 def _above(low: float) -> float:
-    """``low + 1``, or the next float where adding 1 changes nothing."""
-    return max(low + 1.0, float(np.nextafter(low, np.inf)))
+    """``low + 1``, or the next float where adding 1 changes nothing; infinity after the last."""
+    return max(low + 1.0, math.nextafter(low, math.inf))
