@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from napari_edgeflow._types import Click
-from napari_edgeflow.errors import DeviceError
+from napari_edgeflow.errors import DeviceError, WeightsError
 from napari_edgeflow.inference.device import describe_device, resolve_device
 from napari_edgeflow.inference.predictor import Predictor, RawPrediction
 from napari_edgeflow.nn.base import NetworkSpec
@@ -86,7 +87,17 @@ def test_device_names() -> None:
     assert resolve_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="auto, cpu, cuda"):
         resolve_device("tpu")
+    assert resolve_device(torch.device("cpu")).type == "cpu"
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        resolve_device(None)  # type: ignore[arg-type]
     assert "CPU" in describe_device(torch.device("cpu"), "float32")
+
+
+def test_weights_are_found_by_text_and_by_path(tmp_path: Path) -> None:
+    missing = tmp_path / "mine.safetensors"
+    for name in (missing, str(missing)):
+        with pytest.raises(WeightsError, match="No such file"):
+            Predictor.from_zoo(name, device="cpu")
 
 
 def test_a_device_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

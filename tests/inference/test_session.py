@@ -236,6 +236,15 @@ def test_bad_start_masks_are_refused(session: Session) -> None:
         session.start_from(np.ones((300, 400), np.uint8))
     with pytest.raises(ValueError, match="inside the raster"):
         session.start_from(np.ones((10, 10), bool), Window(295, 0, 305, 10))
+    with pytest.raises(ValueError, match="mask > 0"):
+        session.start_from([[1, 0], [0, 1]])  # type: ignore[arg-type]
+
+
+def test_a_stretch_for_other_bands_is_refused_before_the_first_click(
+    predictor: ColourPredictor,
+) -> None:
+    with pytest.raises(ValueError, match=r"stretch for 1 band.*shown with 3"):
+        Session(_picture(), predictor, stretch=Stretch((0.0,), (1.0,)))
 
 
 def test_field_of_view_is_what_the_network_sees_first(predictor: ColourPredictor) -> None:

@@ -7,16 +7,18 @@ import torch
 from napari_edgeflow.errors import DeviceError
 
 
-def resolve_device(name: str = "auto") -> torch.device:
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """The device that ``name`` asks for.
 
     Args:
-        name: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        name: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``, or such a
+            ``torch.device``.
 
     Raises:
         DeviceError: That device is not on this machine.
         ValueError: No such name.
     """
+    name = str(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -88,8 +89,13 @@ class Predictor:
         self._autocast = self.device.type == "cuda"
 
     @classmethod
-    def from_zoo(cls, name: str = "default", device: str = "auto") -> Predictor:
+    def from_zoo(cls, name: str | os.PathLike[str] = "default", device: str = "auto") -> Predictor:
         """The model called ``name``, or the one in the safetensors file at that path.
+
+        Args:
+            name: ``default``, a name from ``napari-edgeflow models``, or the path of a
+                ``.safetensors`` file that ``napari-edgeflow train`` wrote.
+            device: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
         Raises:
             ValueError: No model has that name.
@@ -97,7 +103,7 @@ class Predictor:
             DeviceError: The device is not on this machine.
         """
         resolve_device(device)
-        info = find_model(name)
+        info = find_model(os.fspath(name))
         network = build_network(info.network, align=info.align or None)
         load_weights(network, info.path)
         return cls(

@@ -49,7 +49,8 @@ class Session:
 
     Raises:
         RasterError: The image cannot be used.
-        ValueError: The mask is not of the raster's shape, or the field of view not positive.
+        ValueError: The mask is not of the raster's shape, the field of view is not positive, or
+            the stretch is for another number of bands.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Session:
         self.source: RasterSource = image if is_source else open_raster(image)
         bands = default_bands(self.source.n_bands)
         stretch = stretch or estimate_stretch(self.source, bands)
+        _check_stretch(stretch, len(bands))
         self._computer = StepComputer(self.source, predictor, bands, stretch)
         self._threshold, self._largest_component = DECISION, True
         self._steps: OrderedDict[_Key, Step] = OrderedDict()
@@ -222,9 +224,11 @@ class Session:
         """
         height, width = self.source.shape
         window = window or Window(0, 0, height, width)
+        mask = np.asarray(mask)
         if mask.dtype != np.bool_ or mask.shape != window.shape:
             raise ValueError(
-                f"the mask must be bool of shape {window.shape}, got {mask.dtype} {mask.shape}"
+                f"the mask must be bool of shape {window.shape}, got {mask.dtype} {mask.shape}; "
+                "mask > 0 makes one of labels"
             )
         if window.intersect(Window(0, 0, height, width)) != window:
             raise ValueError(f"{window} does not lie inside the raster of {height} × {width} px")
@@ -258,7 +262,7 @@ class Session:
         if not (0 <= row < height and 0 <= column < width):
             raise ValueError(
                 f"the click at y={click.y:g}, x={click.x:g} lies outside the image, whose rows "
-                f"are 0…{height - 1} and columns 0…{width - 1}"
+                f"are 0…{height - 1} and columns 0…{width - 1}; give its row first, then its column"
             )
 
     def _compute(self, clicks: tuple[Click, ...], should_stop: Callable[[], bool] | None) -> None:
@@ -314,3 +318,12 @@ class Session:
         )
         score = float(probs[mask].mean()) if mask.any() else 0.0
         return Prediction(step.view.window, probs, mask, score)
+
+
+def _check_stretch(stretch: Stretch, n_bands: int) -> None:
+    if len(stretch.low) != n_bands:
+        raise ValueError(
+            f"expected a stretch of the bands shown, got a stretch for {len(stretch.low)} "
+            f"band{'s' if len(stretch.low) > 1 else ''} and an image shown with {n_bands}; "
+            "leave stretch out, or make it with estimate_stretch"
+        )
