@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_edgeflow.errors import DatasetError, EdgeFlowError
+from napari_edgeflow.errors import DatasetError, EdgeFlowError, ExportError
 from napari_edgeflow.evaluation.evaluate import Evaluation, run_evaluation
 from napari_edgeflow.evaluation.records import read_records
 from napari_edgeflow.evaluation.run import SegmenterSource, open_datasets
@@ -145,6 +145,14 @@ def test_results_of_other_settings_do_not_mix(discs: Path, tmp_path: Path) -> No
         run_evaluation(evaluation_of("oracle", discs, max_clicks=4), tmp_path / "out", resume=True)
 
 
+@pytest.mark.parametrize("place", ["", "masks", "new/report"])
+def test_a_data_set_is_no_place_for_a_report(discs: Path, place: str) -> None:
+    before = sorted(discs.rglob("*"))
+    with pytest.raises(ExportError, match="outside the data sets"):
+        run_evaluation(evaluation_of("oracle", discs), discs / place)
+    assert sorted(discs.rglob("*")) == before
+
+
 def test_progress_counts_up_to_the_end(discs: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     run_evaluation(
@@ -181,7 +189,7 @@ def test_a_bad_file_stops_it_before_the_first_click(discs: Path, tmp_path: Path)
 
 def test_a_data_set_without_objects_is_refused(tmp_path: Path) -> None:
     write_sample(tmp_path / "d", "a", np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8))
-    with pytest.raises(DatasetError, match="no mask has an object of 16 pixels"):
+    with pytest.raises(DatasetError, match=r"object of 16 pixels.*no mask has one"):
         run_evaluation(evaluation_of("oracle", tmp_path / "d"), tmp_path / "out")
 
 

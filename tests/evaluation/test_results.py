@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_edgeflow._types import BoolArray, Click
-from napari_edgeflow.errors import DatasetError, EdgeFlowError
+from napari_edgeflow.errors import DatasetError, EdgeFlowError, ExportError
 from napari_edgeflow.evaluation.records import ObjectRecord, header_line, read_records, record_line
 from napari_edgeflow.evaluation.results import ResultFolder, write_text
 
@@ -103,6 +103,21 @@ def test_a_foreign_table_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text.replace("{columns}", header_line()))
     with pytest.raises(DatasetError, match="remove the file"):
         read_records(path)
+
+
+def test_a_text_can_be_read_by_whoever_reads_other_files(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_text(tmp_path / "report.json", "{}")
+    usual = (tmp_path / "usual").stat().st_mode
+    assert (tmp_path / "report.json").stat().st_mode == usual
+
+
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_a_folder_that_cannot_be_made(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ExportError, match=r"cannot be made or written to.*choose another folder"):
+        ResultFolder(tmp_path / out, {})
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -106,7 +106,10 @@ def read_mask(path: Path) -> LabelArray:
             "save the mask as 8- or 16-bit grey PNG"
         )
     if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) <= np.iinfo(np.int32).max:
-        raise DatasetError(f"{path}: ids must lie in 0…2147483647, got {ids.min()}…{ids.max()}")
+        raise DatasetError(
+            f"{path}: ids must lie in 0…2147483647, got {ids.min()}…{ids.max()}; number the "
+            "objects anew"
+        )
     return ids
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from napari_edgeflow.data.folder import FolderDataset
+from napari_edgeflow.errors import ExportError
 from napari_edgeflow.evaluation.clicker import STOP_IOU
 from napari_edgeflow.evaluation.figures import draw_curves, draw_worst, worst_records
 from napari_edgeflow.evaluation.noc import DROP_CLICKS, DROP_MARGIN
@@ -100,7 +101,9 @@ def run_evaluation(
         WeightsError: The model is unknown or bad.
         DeviceError: The device is not there.
         EdgeFlowError: ``out`` holds other results.
+        ExportError: ``out`` lies in a data set, or cannot be made.
     """
+    _check_out(out, evaluation.folders)
     name, sha256 = evaluation.source.identify()
     settings = evaluation.settings()
     datasets = {dataset.name: dataset for dataset in open_datasets(evaluation.folders)}
@@ -130,6 +133,16 @@ def run_evaluation(
     worst = worst_records(records, _WORST_SHOWN, evaluation.max_clicks)
     _draw_sheet(worst, datasets, targets, results, title=name)
     return report
+
+
+def _check_out(out: Path, folders: Sequence[Path]) -> None:
+    """Refuse to mix predicted masks with a data set's own."""
+    for folder in folders:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ExportError(
+                f"expected a folder outside the data sets for the report, got {out}, which lies in "
+                f"{folder}; choose another folder"
+            )
 
 
 def _by_dataset(

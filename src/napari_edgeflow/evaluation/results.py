@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
@@ -16,7 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from napari_edgeflow._types import BoolArray
-from napari_edgeflow.errors import EdgeFlowError
+from napari_edgeflow.errors import EdgeFlowError, ExportError
 from napari_edgeflow.evaluation.records import (
     ObjectRecord,
     header_line,
@@ -37,6 +37,7 @@ class ResultFolder:
 
     Raises:
         EdgeFlowError: The folder holds results and ``resume`` is False, or other settings.
+        ExportError: The folder cannot be made or written to.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, object], *, resume: bool = False) -> None:
@@ -51,7 +52,7 @@ class ResultFolder:
                 )
             self._check_settings(settings)
             self.records = {record.key: record for record in read_records(table)}
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         write_text(path / "settings.json", json.dumps(settings, indent=2) + "\n")
         whole = header_line() + "".join(record_line(r) for r in self.records.values())
         write_text(table, whole)
@@ -103,15 +104,30 @@ class ResultFolder:
             )
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(path, os.W_OK | os.X_OK)
+        reason = "no permission to write to it"
+    except OSError as error:
+        is_writable, reason = False, error.strerror or str(error)
+    if not is_writable:
+        raise ExportError(
+            f"expected a folder for the results, but {path} cannot be made or written to "
+            f"({reason}); choose another folder"
+        )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        # tempfile would make it readable by its owner alone
+        with temporary.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

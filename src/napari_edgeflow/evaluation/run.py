@@ -113,7 +113,10 @@ def choose_targets(
     for dataset in datasets:
         targets = list_targets(dataset, view)
         if not targets:
-            raise DatasetError(f"{dataset.path}: no mask has an object of 16 pixels or more")
+            raise DatasetError(
+                f"{dataset.path}: expected an object of 16 pixels or more to click on, and no mask "
+                "has one; check the masks, or leave the data set out"
+            )
         chosen[dataset.name] = choose(targets, max_objects, seed)
         done += len(dataset)
         on_progress("Reading masks", done, total)
