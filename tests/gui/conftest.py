@@ -10,8 +10,11 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.widget import EdgeFlowWidget
 
-from .fakes import FakePredictor, FakeSession
+from .fakes import PATIENCE_S, FakePredictor, FakeSession
+
+MODELS = [("fake", "region grow"), ("other", "the same")]
 
 
 @pytest.fixture
@@ -45,7 +48,9 @@ def make_controller(qtbot: Any, predictor: FakePredictor) -> Iterator[Callable[.
     predictor.gate.set()
     for controller in made:
         controller.close()
-        qtbot.waitUntil(lambda worker=controller.worker: not worker.is_alive)
+        qtbot.waitUntil(
+            lambda worker=controller.worker: not worker.is_alive, timeout=PATIENCE_S * 1000
+        )
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def settle(qtbot: Any) -> Callable[[Controller], None]:
     """Wait until the controller's worker has nothing left to do."""
 
     def wait(controller: Controller) -> None:
-        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=10_000)
+        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=PATIENCE_S * 1000)
 
     return wait
 
@@ -72,3 +77,32 @@ def preview_mask() -> Callable[[Controller, tuple[int, ...]], Any]:
         return whole
 
     return full
+
+
+@pytest.fixture
+def open_widget(
+    make_napari_viewer: Any, predictor: FakePredictor, qtbot: Any
+) -> Iterator[Callable[..., EdgeFlowWidget]]:
+    opened: list[EdgeFlowWidget] = []
+
+    def make(
+        image: Any = None, show: bool = True, session: Any = FakeSession, **kwargs: Any
+    ) -> EdgeFlowWidget:
+        viewer = make_napari_viewer(show=show)
+        if image is not None:
+            viewer.add_image(image, **kwargs)
+        controller = Controller(viewer, lambda _name: predictor, session)
+        widget = EdgeFlowWidget(viewer, controller, MODELS)
+        viewer.window.add_dock_widget(widget, name="EdgeFlow")
+        opened.append(widget)
+        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=PATIENCE_S * 1000)
+        qtbot.wait(1)
+        return widget
+
+    yield make
+    predictor.gate.set()
+    for widget in opened:
+        widget._let_go()
+        qtbot.waitUntil(
+            lambda worker=widget.controller.worker: not worker.is_alive, timeout=PATIENCE_S * 1000
+        )

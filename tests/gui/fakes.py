@@ -21,6 +21,8 @@ from napari_edgeflow.gui.planes import PlaneImage
 from napari_edgeflow.raster.open import open_raster
 
 TOLERANCE = 5.0
+PATIENCE_S = 60
+"""How long a test waits for what must happen, however busy the machine."""
 
 
 def region(image: AnyArray, clicks: Sequence[Click], start: BoolArray | None = None) -> BoolArray:
@@ -114,7 +116,7 @@ class FakeSession:
         predictor.fields_of_view.append(self.field_of_view)
         predictor.click_lists.append(tuple(clicks))
         predictor.started.set()
-        assert predictor.gate.wait(20), "the test never opened the gate"
+        assert predictor.gate.wait(2 * PATIENCE_S), "the test never opened the gate"
         if should_stop is not None and should_stop():
             predictor.stopped += 1
             raise Cancelled("a later click came")

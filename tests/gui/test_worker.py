@@ -12,13 +12,15 @@ from qtpy.QtCore import QThread
 
 from napari_edgeflow.gui.worker import ShouldStop, Worker
 
+from .fakes import PATIENCE_S
+
 
 @pytest.fixture
 def worker(qtbot: Any) -> Iterator[Worker]:
     made = Worker()
     yield made
     made.close()
-    qtbot.waitUntil(lambda: not made.is_alive)
+    qtbot.waitUntil(lambda: not made.is_alive, timeout=PATIENCE_S * 1000)
 
 
 def answer(value: Any) -> Callable[[ShouldStop], Any]:
@@ -43,7 +45,7 @@ def test_jobs_run_in_one_other_thread_and_answer_on_this_one(worker: Worker, qtb
 
     for key in ("a", "b", "c"):
         worker.submit(key, run, lambda n: answered.append((n, threading.get_ident())), unexpected)
-    qtbot.waitUntil(lambda: not worker.is_busy)
+    qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
     assert answered == [(n, threading.get_ident()) for n in (1, 2, 3)]
     assert len(set(ran)) == 1
     assert ran[0] != threading.get_ident()
@@ -57,17 +59,17 @@ def test_a_later_job_replaces_the_waiting_and_stops_the_running(worker: Worker, 
 
     def slow(stop: ShouldStop) -> str:
         started.set()
-        gate.wait(20)
+        gate.wait(2 * PATIENCE_S)
         stopped.append(stop())
         return "first"
 
     worker.submit("k", slow, answers.append, unexpected)
-    assert started.wait(10)
+    assert started.wait(PATIENCE_S)
     worker.submit("other", lambda _stop: "other", answers.append, unexpected)
     for name in ("second", "third"):
         worker.submit("k", answer(name), answers.append, unexpected)
     gate.set()
-    qtbot.waitUntil(lambda: not worker.is_busy)
+    qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
     assert stopped == [True]
     assert answers == ["other", "third"]
 
@@ -80,15 +82,15 @@ def test_cancel_drops_and_busy_is_told(worker: Worker, qtbot: Any) -> None:
 
     def slow(_stop: ShouldStop) -> int:
         started.set()
-        gate.wait(20)
+        gate.wait(2 * PATIENCE_S)
         return 1
 
     worker.submit("a", slow, answers.append, unexpected)
     worker.submit("b", lambda _stop: 2, answers.append, unexpected)
-    assert started.wait(10)
+    assert started.wait(PATIENCE_S)
     worker.cancel()
     gate.set()
-    qtbot.waitUntil(lambda: not worker.is_busy)
+    qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
     assert answers == []
     assert busy == [True, False]
 
@@ -100,7 +102,7 @@ def test_errors_come_back(worker: Worker, qtbot: Any) -> None:
         raise ZeroDivisionError("oh")
 
     worker.submit("a", fail, unexpected, errors.append)
-    qtbot.waitUntil(lambda: not worker.is_busy)
+    qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
     assert [type(error) for error in errors] == [ZeroDivisionError]
 
 
@@ -109,8 +111,8 @@ def test_the_thread_ends_by_itself_and_starts_again(qtbot: Any) -> None:
     answers: list[int] = []
     for n in (1, 2):
         worker.submit("a", answer(n), answers.append, unexpected)
-        qtbot.waitUntil(partial(has, answers, n))
-        qtbot.waitUntil(lambda: not worker.is_alive)
+        qtbot.waitUntil(partial(has, answers, n), timeout=PATIENCE_S * 1000)
+        qtbot.waitUntil(lambda: not worker.is_alive, timeout=PATIENCE_S * 1000)
     assert answers == [1, 2]
     worker.close()
 
@@ -122,14 +124,14 @@ def test_nothing_is_delivered_after_close(qtbot: Any) -> None:
 
     def slow(stop: ShouldStop) -> bool:
         started.set()
-        gate.wait(20)
+        gate.wait(2 * PATIENCE_S)
         return stop()
 
     worker.submit("a", slow, answers.append, unexpected)
-    assert started.wait(10)
+    assert started.wait(PATIENCE_S)
     worker.close()
     worker.submit("a", slow, answers.append, unexpected)
     gate.set()
-    qtbot.waitUntil(lambda: not worker.is_alive)
+    qtbot.waitUntil(lambda: not worker.is_alive, timeout=PATIENCE_S * 1000)
     qtbot.wait(1)
     assert answers == []

@@ -82,6 +82,7 @@ class Committer:
         self._messages.status = text
         for position, is_positive in waiting:
             binding.clicks.add(is_positive, position)
+        self._messages.on_change()
 
     def _on_failed(self, active: ActiveObject, error: Exception) -> None:
         self._messages.say(f"Not committed: {in_words(error)}{active.stop()}", show_error)

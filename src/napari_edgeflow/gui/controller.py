@@ -45,7 +45,6 @@ class Controller:
         self._runner = Runner(
             Engine(predictor_factory, session_factory),
             self._messages,
-            self.changed.emit,
             lambda binding, active: self._committer.commit(binding, active),
         )
         self.worker = self._runner.worker
@@ -212,18 +211,25 @@ class Controller:
         old, self.binding = self.binding, None
         if old is not None and not old.objects:
             self._unbind(old)
+        if image is None:
+            self._target.drop_prepared()
         if image is not None:
             known = [b for b in self._bindings if b.image is image]
             self.binding = known[0] if known else self._new_binding(image)
             self.binding.last_plane = None
         self.changed.emit()
 
-    def show_click_layers(self) -> None:
-        """Make the Points layers of the bound image, ready for clicking."""
-        if self.binding is not None:
-            self.binding.preview.ensure()
-            self.binding.clicks.ensure()
-            self.viewer.layers.selection.active = self.binding.clicks.layer(True)
+    def show_layers(self) -> None:
+        """Make the layers of the bound image, ready for clicking and committing."""
+        if self.binding is None:
+            return
+        self.binding.preview.ensure()
+        self.binding.clicks.ensure()
+        plane = self.binding.shown_plane
+        if plane is not None:
+            self._target.prepare(self.binding.image, plane)
+        self.viewer.layers.selection.active = self.binding.clicks.layer(True)
+        self.changed.emit()
 
     def _new_binding(self, image: Image) -> Binding:
         binding = Binding(self.viewer, image)
@@ -390,3 +396,4 @@ class Controller:
         for binding in list(self._bindings):
             self._unbind(binding)
         self.binding = None
+        self._target.drop_prepared()

@@ -23,14 +23,14 @@ class Messages:
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         self.status = "Choose an image and switch the click tool on."
-        self._on_change = on_change
+        self.on_change = on_change
         self._is_closed = False
 
     def say(self, text: str, show: Callable[[str], Any]) -> None:
         """Show now, with napari's ``show_info``, ``show_warning`` or ``show_error``."""
         self.status = text
         show(text)
-        self._on_change()
+        self.on_change()
 
     def warn_later(self, text: str) -> None:
         """Warn once the viewer is done with what it is doing, unless it is closing."""

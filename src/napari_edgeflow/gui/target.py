@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_edgeflow.gui.click_log import Clicks
 from napari_edgeflow.gui.commit import (
+    MAX_PLANE_PX,
     Change,
     apply_change,
     check_size,
@@ -37,6 +39,7 @@ class LabelTarget:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._commits: list[Commit] = []
+        self._prepared: Labels | None = None
         self.layer: Labels | None = None
         self.next_label = 1
 
@@ -49,6 +52,28 @@ class LabelTarget:
         """Write to this layer from now on; None: to a new one."""
         self.layer = layer
         self.next_label = 1
+
+    def prepare(self, image: Image, plane: Plane) -> None:
+        """Make a small layer before the first commit needs it, as napari takes its time.
+
+        What is too large for that is left to ``ensure``, which says so.
+        """
+        shape = layer_shape(image)
+        layer = self.layer
+        if layer is not None and tuple(layer.data.shape) != shape and layer is self._prepared:
+            self.drop_prepared()
+        if self.layer is None and math.prod(shape) <= MAX_PLANE_PX:
+            self._prepared = self.ensure(image, plane)
+
+    def drop_prepared(self) -> None:
+        """Remove the layer that ``prepare`` made, unless something was written to it."""
+        layer, self._prepared = self._prepared, None
+        if layer is None or layer not in self._viewer.layers:
+            return
+        if not layer.data.any() and not any(commit.layer is layer for commit in self._commits):
+            if layer is self.layer:
+                self.layer = None
+            self._viewer.layers.remove(layer)
 
     def ensure(self, image: Image, plane: Plane) -> Labels:
         """The layer, made over ``image`` if there was none.

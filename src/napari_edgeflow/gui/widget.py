@@ -217,7 +217,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             if image is None:
                 self.tool_button.setChecked(False)
             else:
-                self.controller.show_click_layers()
+                self.controller.show_layers()
 
     def _on_labels(self, layer: Any) -> None:
         try:
@@ -236,7 +236,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.tool_button.setChecked(False)
             show_warning("Open an image first: the click tool needs one.")
         elif is_on:
-            self.controller.show_click_layers()
+            self.controller.show_layers()
             self.tool.activate()
         else:
             self.tool.deactivate()
