@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from napari_edgeflow._types import BoolArray, Click, Prediction, Window
+from napari_edgeflow.errors import RasterError
 from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
 from napari_edgeflow.inference.predictor import SupportsPredict
 from napari_edgeflow.inference.steps import DECISION, Run, Start, Step, StepComputer
+from napari_edgeflow.inference.zoom import MAX_WINDOW_PX
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
@@ -155,7 +157,7 @@ class Session:
 
         Raises:
             ValueError: The click lies outside the raster.
-            RasterError: The pixels cannot be read.
+            RasterError: The pixels cannot be read, or the clicks span more than 4096 px.
         """
         prediction = self.set_clicks((*self.clicks, Click(y, x, is_positive)))
         if prediction is None:
@@ -221,6 +223,7 @@ class Session:
 
         Raises:
             ValueError: The mask is empty, not bool, or not of the window's shape.
+            RasterError: It spans more than 4096 px.
         """
         height, width = self.source.shape
         window = window or Window(0, 0, height, width)
@@ -235,6 +238,11 @@ class Session:
         box = mask_box(mask, window)
         if box is None:
             raise ValueError("the mask to start from is empty: it needs at least one pixel")
+        if max(box.shape) > MAX_WINDOW_PX:
+            raise RasterError(
+                f"the mask to start from spans {max(box.shape)} px, and at most {MAX_WINDOW_PX} px "
+                "can be looked at together; cut it into smaller objects"
+            )
         self._begin(self._field_of_view)
         self._start = Start(box, mask[box.relative_to(window).slices].copy())
         self._refresh()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
+from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.source import Level
 
 MIN_WINDOW_PX = 32
@@ -70,10 +71,19 @@ def object_window(box: Window, clicks: Sequence[Click], shape: tuple[int, int]) 
     """The object's box and all clicks, expanded, moved into the raster.
 
     The expansion is 1.4 (RITM's ZoomIn); the shorter side is at least half the longer.
+
+    Raises:
+        RasterError: Box and clicks span more than a window may.
     """
     for click in clicks:
         row, column = click.pixel
         box = box.union(Window(row, column, row + 1, column + 1))
+    if max(box.shape) > MAX_WINDOW_PX:
+        raise RasterError(
+            f"the object and its clicks span {max(box.shape)} px, and at most {MAX_WINDOW_PX} px "
+            "can be looked at together; take back the last click, finish this part of the "
+            "object and click the rest as another one"
+        )
     height = max(box.height * EXPANSION, MIN_WINDOW_PX)
     width = max(box.width * EXPANSION, MIN_WINDOW_PX)
     longer = max(height, width)
