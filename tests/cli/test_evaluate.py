@@ -60,7 +60,9 @@ def test_a_baseline_from_folder_to_report(discs: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
-    code, _, stderr = run(tmp_path, "--model", "grabcut", "--out", tmp_path / "out")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, _, stderr = run(empty, "--model", "grabcut", "--out", tmp_path / "out")
     assert code == 2
     assert "is not a folder; a data set is a folder with images/ and masks/" in stderr
     assert "Traceback" not in stderr

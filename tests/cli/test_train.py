@@ -68,7 +68,12 @@ def test_a_run_ends_with_weights_to_use(config: Path) -> None:
     result = _train(config)
     assert result.exit_code == 0, result.output
     weights = config.parent / "runs" / "one" / "weights.safetensors"
-    assert read_metadata(weights) == {"network": "edgeflow-18s", "align": "", "step": "12"}
+    assert read_metadata(weights) == {
+        "network": "edgeflow-18s",
+        "align": "",
+        "input_side": "32",
+        "step": "12",
+    }
     first, *_, last = result.stdout.splitlines()
     assert first == "cells: 1 images, 1 objects"
     assert last == f"Trained 12 steps. Use the weights with --model {weights}"
