@@ -1,4 +1,4 @@
-"""A mask made elsewhere is corrected by a click: a threshold's result on the bundled nuclei.
+"""A mask made elsewhere is corrected by clicks: a threshold merged two nuclei of the sample.
 
 python examples/correct_mask.py [OUT.png]
 """
@@ -21,13 +21,13 @@ SAMPLE = Path(napari_edgeflow.__file__).parent / "gui" / "sample_images" / "nucl
 
 def main(out: Path) -> None:
     image = imread(SAMPLE)
-    parts, count = ndimage.label(image > np.percentile(image, 95))
-    sizes = ndimage.sum_labels(parts > 0, parts, range(1, count + 1))
-    mask = parts == 1 + int(np.argmax(sizes))  # touching nuclei, most likely
+    parts, _ = ndimage.label(image > 45)
+    mask = parts == parts[45, 140]  # two nuclei that touch
     session = Session(image, Predictor.from_zoo(), initial_mask=mask)
-    y, x = np.argwhere(mask)[-1]  # let the last pixel not belong to the object
-    prediction = session.add_click(float(y), float(x), is_positive=False)
-    print(f"{int(mask.sum())} px before the click, {int(prediction.mask.sum())} px after it")
+    session.add_click(45.0, 140.0)  # this nucleus is meant
+    session.add_click(35.0, 83.0, is_positive=False)  # and not that one
+    prediction = session.add_click(50.0, 95.0, is_positive=False)
+    print(f"{int(mask.sum())} px before, {int(prediction.mask.sum())} px after three clicks")
     write_label_image(out, prediction.full_mask(image.shape).astype(np.uint8))
     print(f"wrote {out}")
 
