@@ -45,6 +45,9 @@ class SegmentRequest:
 
 def load_predictor(model: str, device: str) -> Predictor:
     """The model called ``model`` on the device; see ``Predictor.from_zoo``."""
+    from napari_edgeflow.inference.threads import wait_politely
+
+    wait_politely()
     from napari_edgeflow.inference.predictor import Predictor
 
     return Predictor.from_zoo(model, device=device)

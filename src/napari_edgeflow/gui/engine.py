@@ -212,6 +212,9 @@ class Engine:
 
 def load_predictor(model: str) -> PredictorLike:
     """The model of the zoo; imports torch, so only in the worker."""
+    from napari_edgeflow.inference.threads import wait_politely
+
+    wait_politely()
     from napari_edgeflow.inference.predictor import Predictor
 
     return Predictor.from_zoo(model)
