@@ -89,14 +89,20 @@ def open_window() -> tuple[Any, Any]:
 
 
 def wait_until(is_done: Callable[[], bool], what: str) -> None:
-    """Lets Qt work until something is true; gives up with a message after a while."""
-    from qtpy.QtTest import QTest
+    """Lets Qt work until something is true; gives up with a message after a while.
+
+    Sleeps between Qt's events: vispy replaces QTest.qWait by a loop that never sleeps and so
+    takes half of the processor from the network.
+    """
+    from qtpy.QtCore import QEventLoop, QTimer
 
     end = time.monotonic() + PATIENCE_S
     while not is_done():
         if time.monotonic() > end:
             sys.exit(f"demo: {what} did not happen within {PATIENCE_S:.0f} s")
-        QTest.qWait(20)
+        pause = QEventLoop()
+        QTimer.singleShot(5, pause.quit)
+        pause.exec()
 
 
 def find_canvas(viewer: Any) -> Any:
