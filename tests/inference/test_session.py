@@ -405,3 +405,13 @@ def test_start_mask_that_is_too_large_is_refused(predictor: ColourPredictor) -> 
     with pytest.raises(RasterError, match="at most 4096 px"):
         session.start_from(np.ones((5, 5_000), bool), Window(0, 0, 5, 5_000))
     assert session.prediction is None
+
+
+def test_window_grows_while_the_object_runs_out_of_it(predictor: ColourPredictor) -> None:
+    image = np.full((200, 800, 3), 90, np.uint8)
+    image[90:110, 100:700] = (220, 0, 0)
+    session = Session(image, predictor, field_of_view=64, stretch=FULL)
+    first = session.add_click(100, 400)
+    assert first.mask.any(axis=0).sum() <= 64
+    second = session.add_click(100, 405)
+    assert second.mask.any(axis=0).sum() > 150

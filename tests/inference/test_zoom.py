@@ -161,3 +161,15 @@ def test_prior_of_the_same_view_is_untouched() -> None:
     view = View(Window(0, 0, 10, 10), 0, (16, 16))
     plane = np.arange(256, dtype=np.float32).reshape(16, 16)
     assert move_plane(plane, view, view) is plane
+
+
+def test_prior_is_moved_to_a_fraction_of_a_pixel() -> None:
+    """A ramp that holds its own place in the raster still does so in the new view."""
+    old = View(Window(100, 100, 200, 200), 0, (80, 80))
+    new = View(Window(120, 110, 190, 180), 0, (96, 96))
+    centres = (np.arange(80) + 0.5) / 0.8 + 100
+    plane = np.broadcast_to(centres[:, None] + 3 * centres[None, :], (80, 80)).astype(np.float32)
+    moved = move_plane(np.ascontiguousarray(plane), old, new)
+    places = (np.arange(96) + 0.5) * 70 / 96
+    expected = (120 + places)[:, None] + 3 * (110 + places)[None, :]
+    assert np.abs(moved - expected).max() < 0.2

@@ -21,13 +21,11 @@ class NetworkSpec:
         prior: What of the step before is fed back: nothing, edge or mask probabilities.
         click_radius_px: Radius of the disks that encode clicks, in network-input pixels.
         input_side: Side in pixels of the (square) views it was trained on.
-        stride: Input sides should be multiples of this (any size works).
     """
 
     prior: PriorKind = "edge"
     click_radius_px: float = 5.0
     input_side: int = 256
-    stride: int = 32
 
 
 class NetworkOutput(NamedTuple):

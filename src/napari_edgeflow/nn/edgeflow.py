@@ -168,8 +168,3 @@ class EdgeFlow(InteractiveNetwork):
 def edgeflow_18(config: EdgeFlowConfig = EDGEFLOW_18) -> EdgeFlow:
     """EdgeFlow on HRNet-18, as published: 11.3 M parameters."""
     return EdgeFlow(config)
-
-
-def edgeflow_18s(config: EdgeFlowConfig = EDGEFLOW_18S) -> EdgeFlow:
-    """EdgeFlow on HRNet-18s, the size for two CPU cores."""
-    return EdgeFlow(config)

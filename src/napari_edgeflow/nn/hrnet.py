@@ -52,7 +52,6 @@ class HRNetConfig:
 HRNET_18 = HRNetConfig()
 HRNET_18S = HRNetConfig(layer1_blocks=2, branch_blocks=2, stage3_modules=3, stage4_modules=2)
 HRNET_18XS = HRNetConfig(layer1_blocks=1, branch_blocks=2, stage3_modules=1, stage4_modules=1)
-HRNET_32 = HRNetConfig(width=32)
 
 
 def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:

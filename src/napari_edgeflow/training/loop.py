@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from napari_edgeflow.clicks.encode import disk_maps
-from napari_edgeflow.nn.base import InteractiveNetwork, NetworkOutput
+from napari_edgeflow.nn.base import NetworkOutput
 from napari_edgeflow.training.config import Phase, TrainConfig
 from napari_edgeflow.training.losses import (
     balanced_bce,
@@ -331,8 +331,3 @@ class _Feed:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
-
-
-def count_parameters(network: InteractiveNetwork) -> int:
-    """Number of trainable values."""
-    return sum(parameter.numel() for parameter in network.parameters())
