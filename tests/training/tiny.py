@@ -29,7 +29,9 @@ class TinyNetwork(InteractiveNetwork):
         self.body = nn.Sequential(*layers)
         self.heads = nn.Conv2d(8, 4, 1)
 
-    def forward(self, image: Tensor, click_maps: Tensor, prior: Tensor) -> NetworkOutput:
+    def forward(
+        self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
+    ) -> NetworkOutput:
         features = self.body(torch.cat([self.normalise(image), click_maps, prior], dim=1))
         coarse, edge, aux, fine = cast(Tensor, self.heads(features)).chunk(4, dim=1)
         return NetworkOutput(coarse + fine if self.refines else coarse, coarse, edge, aux)

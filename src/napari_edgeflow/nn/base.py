@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from napari_edgeflow.nn.fold import fold_batch_norms
 
 PriorKind = Literal["none", "edge", "mask"]
+Encoding = Literal["disk", "distance", "gaussian"]
+ClickKind = Literal["positive", "negative", "boundary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,18 @@ class NetworkSpec:
 
     Attributes:
         prior: What of the step before is fed back: nothing, edge or mask probabilities.
-        click_radius_px: Radius of the disks that encode clicks, in network-input pixels.
+        click_radius_px: Radius of the disks (sigma of the Gaussians, where distances are cut
+            off) that encode clicks, in network-input pixels.
         input_side: Side in pixels of the (square) views it was trained on.
+        encoding: How ``click_maps`` show clicks.
+        click_kinds: Kinds of clicks it takes, one channel of ``click_maps`` each, in order.
     """
 
     prior: PriorKind = "edge"
     click_radius_px: float = 5.0
     input_side: int = 256
+    encoding: Encoding = "disk"
+    click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
 
 
 class NetworkOutput(NamedTuple):
@@ -79,12 +86,18 @@ class InteractiveNetwork(nn.Module):
         self.eval()
         fold_batch_norms(self)
 
-    def forward(self, image: Tensor, click_maps: Tensor, prior: Tensor) -> NetworkOutput:
+    def forward(
+        self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
+    ) -> NetworkOutput:
         """Logits for a batch of views.
 
         Args:
             image: ``(B, 3, H, W) float in [0, 1]``, RGB.
-            click_maps: ``(B, 2, H, W) float in [0, 1]``: positive, negative.
+            click_maps: ``(B, K, H, W) float in [0, 1]``, one map for each of
+                ``spec.click_kinds``.
             prior: ``(B, 1, H, W) float in [0, 1]``: see ``spec.prior``; zeros at the start.
+            points: ``(B, N, 3) float``: the same clicks as a list of (y, x, index into
+                ``spec.click_kinds``), rows of −1 where there are fewer than N. Only networks
+                that look features up at the clicks read it; those need it.
         """
         raise NotImplementedError

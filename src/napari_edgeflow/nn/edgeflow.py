@@ -151,7 +151,9 @@ class EdgeFlow(InteractiveNetwork):
             block._conv = compose_convolutions(coarse.edge_fusion, block._conv)
             coarse.edge_fusion = nn.Identity()
 
-    def forward(self, image: Tensor, click_maps: Tensor, prior: Tensor) -> NetworkOutput:
+    def forward(
+        self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
+    ) -> NetworkOutput:
         size = spatial_size(image)
         image = self.normalise(image)
         guidance = torch.cat([prior, click_maps], dim=1)

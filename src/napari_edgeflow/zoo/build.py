@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +24,12 @@ from napari_edgeflow.nn.edgeflow import (
 )
 from napari_edgeflow.nn.flow import AlignTarget
 
-_EDGEFLOW: dict[str, EdgeFlowConfig] = {
+# A configuration's type decides which network it builds; a new network is one line here and
+# one in REGISTRY.
+FAMILIES: dict[type[Any], Callable[[Any], InteractiveNetwork]] = {
+    EdgeFlowConfig: EdgeFlow,
+}
+REGISTRY: dict[str, Any] = {
     "edgeflow-18": EDGEFLOW_18,
     "edgeflow-18s": EDGEFLOW_18S,
     "edgeflow-18xs": EDGEFLOW_18XS,
@@ -33,7 +38,7 @@ _EDGEFLOW: dict[str, EdgeFlowConfig] = {
 
 def network_names() -> tuple[str, ...]:
     """Registered architectures."""
-    return tuple(_EDGEFLOW)
+    return tuple(REGISTRY)
 
 
 def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
@@ -41,21 +46,26 @@ def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
 
     Args:
         name: Registered architecture.
-        align: Overrides what the late fusions' flow moves.
+        align: Overrides what the flow of EdgeFlow's late fusions moves.
 
     Raises:
-        ValueError: No such architecture or align target.
+        ValueError: No such architecture or align target, or a network without late fusions.
     """
-    if name not in _EDGEFLOW:
-        raise ValueError(f"no network is called {name!r}; known are {', '.join(_EDGEFLOW)}")
-    config = _EDGEFLOW[name]
+    if name not in REGISTRY:
+        raise ValueError(f"no network is called {name!r}; known are {', '.join(REGISTRY)}")
+    config = REGISTRY[name]
     if align is not None:
-        if align not in get_args(AlignTarget):
-            known = ", ".join(get_args(AlignTarget))
-            raise ValueError(f"no align target is called {align!r}; known are {known}")
-        config = replace(config, align=cast(AlignTarget, align))
-    builder: Callable[[EdgeFlowConfig], InteractiveNetwork] = EdgeFlow
-    return builder(config)
+        config = _with_align(name, config, align)
+    return FAMILIES[type(config)](config)
+
+
+def _with_align(name: str, config: Any, align: str) -> EdgeFlowConfig:
+    if not isinstance(config, EdgeFlowConfig):
+        raise ValueError(f"align is a setting of EdgeFlow; {name} has none")
+    if align not in get_args(AlignTarget):
+        known = ", ".join(get_args(AlignTarget))
+        raise ValueError(f"no align target is called {align!r}; known are {known}")
+    return replace(config, align=cast(AlignTarget, align))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
