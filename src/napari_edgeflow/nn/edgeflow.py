@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from napari_edgeflow.nn.base import InteractiveNetwork, NetworkOutput, NetworkSpec
 from napari_edgeflow.nn.blocks import ConvBNReLU, ScaleLayer, initialise, resize, spatial_size
+from napari_edgeflow.nn.cues import CUE_CHANNELS, colour_cues
 from napari_edgeflow.nn.edge import BodyWarp
 from napari_edgeflow.nn.finenet import FineNet
 from napari_edgeflow.nn.flow import AlignTarget, FlowAlign
@@ -39,6 +40,8 @@ class EdgeFlowConfig:
         align_channels: Width of the flow modules' 1×1 convolutions; None as published.
         fine_width: Channels of FineNet's atrous convolutions.
         fine_residual: FineNet adds to the coarse logits (see ``FineNet``).
+        colour_cues: The interaction branch also sees how alike the view's colours are to
+            those that were clicked (see ``nn.cues``); not in the paper.
     """
 
     backbone: HRNetConfig = HRNET_18
@@ -48,6 +51,7 @@ class EdgeFlowConfig:
     align_channels: int | None = None
     fine_width: int = 32
     fine_residual: bool = False
+    colour_cues: bool = False
 
 
 EDGEFLOW_18 = EdgeFlowConfig()
@@ -60,6 +64,7 @@ EDGEFLOW_18S = EdgeFlowConfig(
     fine_width=16,
     fine_residual=True,
 )
+EDGEFLOW_18S_CUES = replace(EDGEFLOW_18S, colour_cues=True)
 EDGEFLOW_18XS = replace(EDGEFLOW_18S, backbone=HRNET_18XS)
 
 
@@ -119,14 +124,14 @@ class EdgeFlow(InteractiveNetwork):
 
     Deviations from the published code: see ``FlowAlign``, ``FineBlock``, ``ConvBNReLU``;
     the size 18s is ours (the paper has 18 alone): a 1×1 convolution in the third fusion,
-    narrower flow modules and a narrower, residual FineNet.
+    narrower flow modules and a narrower, residual FineNet; 18s-cues adds ``nn.cues``.
     """
 
     def __init__(self, config: EdgeFlowConfig, spec: NetworkSpec | None = None) -> None:
         super().__init__(spec or NetworkSpec(prior="edge"))
         self.config = config
         self.maps_transform = nn.Sequential(
-            nn.Conv2d(3, 16, 1),
+            nn.Conv2d(3 + (CUE_CHANNELS if config.colour_cues else 0), 16, 1),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(16, STEM_CHANNELS, 3, 2, 1),
             ScaleLayer(0.05),
@@ -157,7 +162,10 @@ class EdgeFlow(InteractiveNetwork):
         size = spatial_size(image)
         image = self.normalise(image)
         guidance = torch.cat([prior, click_maps], dim=1)
-        low_res = self.feature_extractor(image, self.maps_transform(guidance))
+        shown = guidance
+        if self.config.colour_cues:
+            shown = torch.cat([guidance, colour_cues(image, click_maps)], dim=1)
+        low_res = self.feature_extractor(image, self.maps_transform(shown))
         coarse_logits, edge_logits, aux_logits = (resize(x.float(), size) for x in low_res)
         mask_logits = coarse_logits
         if self.refines:

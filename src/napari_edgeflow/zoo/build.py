@@ -18,6 +18,7 @@ from napari_edgeflow.nn.base import InteractiveNetwork
 from napari_edgeflow.nn.edgeflow import (
     EDGEFLOW_18,
     EDGEFLOW_18S,
+    EDGEFLOW_18S_CUES,
     EDGEFLOW_18XS,
     EdgeFlow,
     EdgeFlowConfig,
@@ -32,6 +33,7 @@ FAMILIES: dict[type[Any], Callable[[Any], InteractiveNetwork]] = {
 REGISTRY: dict[str, Any] = {
     "edgeflow-18": EDGEFLOW_18,
     "edgeflow-18s": EDGEFLOW_18S,
+    "edgeflow-18s-cues": EDGEFLOW_18S_CUES,
     "edgeflow-18xs": EDGEFLOW_18XS,
 }
 
