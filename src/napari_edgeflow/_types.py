@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 LabelArray = npt.NDArray[np.integer[Any]]
 AnyArray = npt.NDArray[Any]
+ClickKind = Literal["positive", "negative", "boundary"]
+Encoding = Literal["disk", "distance", "gaussian"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +29,38 @@ class Click:
     Attributes:
         y: Row, pixel centres on the integers.
         x: Column, pixel centres on the integers.
-        is_positive: True on the object, False beside it.
+        is_positive: True on the object, False beside it; False for a boundary click, whatever
+            was given, as that says neither.
+        is_boundary: On the object's boundary, for the models that take such clicks.
     """
 
     y: float
     x: float
     is_positive: bool = True
+    is_boundary: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.y) and math.isfinite(self.x)):
             raise ValueError(f"a click needs finite coordinates, got y={self.y}, x={self.x}")
+        if self.is_boundary:
+            object.__setattr__(self, "is_positive", False)
+
+    @classmethod
+    def of_kind(cls, y: float, x: float, kind: ClickKind) -> Click:
+        """The click of this kind at this place."""
+        return cls(y, x, kind == "positive", kind == "boundary")
+
+    @property
+    def is_negative(self) -> bool:
+        """True beside the object."""
+        return not self.is_positive and not self.is_boundary
+
+    @property
+    def kind(self) -> ClickKind:
+        """What the click says of its pixel."""
+        if self.is_boundary:
+            return "boundary"
+        return "positive" if self.is_positive else "negative"
 
     @property
     def pixel(self) -> tuple[int, int]:

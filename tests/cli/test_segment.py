@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from napari_edgeflow._types import AnyArray, BoolArray, Click, FloatArray
+from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, FloatArray
 from napari_edgeflow.cli import app, segment_run
 from napari_edgeflow.cli.segment import parse_click
 from napari_edgeflow.errors import DeviceError
@@ -27,6 +27,7 @@ class BrightPixels:
 
     name = "bright"
     device_line = "bright · no device"
+    click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
     input_side = 128
 
     def __init__(self) -> None:

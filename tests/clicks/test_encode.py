@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray
-from napari_edgeflow.clicks.encode import disk_maps, mask_edge
+from napari_edgeflow._types import BoolArray, Click, ClickKind, Encoding, FloatArray
+from napari_edgeflow.clicks.encode import (
+    click_maps,
+    disk_maps,
+    distance_maps,
+    mask_edge,
+    point_list,
+)
+from napari_edgeflow.nn.base import NetworkSpec
 
 SHAPE = (23, 31)
 
@@ -80,3 +89,83 @@ def test_edge_of_a_square_is_two_pixels_wide() -> None:
 @pytest.mark.parametrize("value", [True, False])
 def test_an_even_mask_has_no_edge_not_even_at_the_border(value: bool) -> None:
     assert not mask_edge(np.full(SHAPE, value)).any()
+
+
+KINDS: tuple[ClickKind, ...] = ("positive", "boundary", "negative")
+MIXED = [
+    Click(10, 12),
+    Click(11.6, 14.4, False),
+    Click(0, 0),
+    Click(22.4, 30.4, is_boundary=True),
+    Click(-3, 15, is_boundary=True),
+    Click(8, 33.5, False),
+    Click(12, 400, False),
+]
+
+
+def _nearest(clicks: list[Click], kind: ClickKind) -> FloatArray:
+    """Distance of every pixel to the nearest click of a kind, infinite without any."""
+    distance = np.full(SHAPE, np.inf)
+    for y, x in np.ndindex(SHAPE):
+        for click in clicks:
+            if click.kind == kind:
+                row, column = math.floor(click.y + 0.5), math.floor(click.x + 0.5)
+                distance[y, x] = min(distance[y, x], math.hypot(y - row, x - column))
+    return distance.astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [1.0, 4.0, 10.0])
+@pytest.mark.parametrize("kinds", [KINDS, tuple(reversed(KINDS))])
+@pytest.mark.parametrize("encoding", ["disk", "gaussian", "distance"])
+def test_maps_of_every_encoding_and_order_of_kinds(
+    encoding: Encoding, kinds: tuple[ClickKind, ...], radius: float
+) -> None:
+    spec = NetworkSpec(click_radius_px=radius, encoding=encoding, click_kinds=kinds)
+    maps = click_maps(MIXED, SHAPE, spec)
+    assert maps.shape == (3, *SHAPE)
+    assert maps.dtype == np.float32
+    for channel, kind in enumerate(kinds):
+        near = _nearest(MIXED, kind)
+        expected = {
+            "disk": (near <= radius).astype(np.float32),
+            "gaussian": np.exp(-(near**2) / (2 * radius**2)),
+            "distance": np.minimum(near / radius, 1),
+        }[encoding]
+        np.testing.assert_allclose(maps[channel], expected, atol=4e-6)
+
+
+def test_distances_are_cut_off_at_255_pixels() -> None:
+    maps = distance_maps([Click(0, 0)], (1, 300))
+    assert maps[0, 0, [0, 51, 255, 299]].tolist() == pytest.approx([0, 0.2, 1, 1])
+    assert (maps[1] == 1).all(), "no click is as far as can be"
+
+
+def test_points_are_the_clicks_in_order_then_nothing() -> None:
+    spec = NetworkSpec(click_kinds=("positive", "negative", "boundary"))
+    clicks = [Click(3.25, 4), Click(0, 0, False), Click(7, 8, is_boundary=True)]
+    rows = [[3.25, 4, 0], [0, 0, 1], [7, 8, 2]]
+    assert point_list(clicks, spec).tolist() == rows
+    assert point_list(clicks, spec, 5).tolist() == [*rows, [-1, -1, -1], [-1, -1, -1]]
+    assert point_list([], spec).tolist() == [[-1, -1, -1]]
+    assert point_list(clicks, spec).dtype == np.float32
+    with pytest.raises(ValueError, match="at most 2 clicks, got 3"):
+        point_list(clicks, spec, 2)
+
+
+@pytest.mark.parametrize("show", [partial(click_maps, shape=SHAPE), point_list])
+def test_a_click_of_another_kind_is_refused(show: Callable[..., FloatArray]) -> None:
+    with pytest.raises(ValueError, match="expected positive or negative clicks, got a boundary"):
+        show([Click(3, 4, is_boundary=True)], spec=NetworkSpec())
+    with pytest.raises(ValueError, match="a model that takes negative clicks"):
+        show([Click(3, 4, False)], spec=NetworkSpec(click_kinds=("positive", "boundary")))
+
+
+def test_a_boundary_click_is_neither_positive_nor_negative() -> None:
+    boundary = Click(3, 4, is_boundary=True)
+    assert boundary == Click(3, 4, False, True) == Click.of_kind(3, 4, "boundary")
+    assert not boundary.is_positive
+    assert not boundary.is_negative
+    assert [Click(0, 0, sign).is_negative for sign in (True, False)] == [False, True]
+    for kind in KINDS:
+        assert Click.of_kind(1, 2, kind).kind == kind
+    assert len({boundary, Click(3, 4), Click(3, 4, False)}) == 3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray
+from napari_edgeflow._types import BoolArray, Click, ClickKind, FloatArray
 from napari_edgeflow.inference.predictor import RawPrediction
 
 
@@ -18,8 +18,11 @@ class ColourPredictor:
 
     name = "colour"
 
-    def __init__(self, input_side: int = 64) -> None:
+    def __init__(
+        self, input_side: int = 64, click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
+    ) -> None:
         self.input_side = input_side
+        self.click_kinds = click_kinds
         self.images: list[FloatArray] = []
         self.clicks: list[list[Click]] = []
         self.priors: list[FloatArray | None] = []

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray
-from napari_edgeflow.clicks.encode import disk_maps, mask_edge
+from napari_edgeflow._types import BoolArray, Click, ClickKind, FloatArray
+from napari_edgeflow.clicks.encode import click_maps, mask_edge, point_list
 from napari_edgeflow.inference.device import describe_device, resolve_device
 from napari_edgeflow.nn.base import InteractiveNetwork
 from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_last
@@ -43,6 +43,11 @@ class SupportsPredict(Protocol):
     @property
     def input_side(self) -> int:
         """Side in pixels of the views it likes."""
+        ...
+
+    @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks it takes."""
         ...
 
     def predict(
@@ -115,6 +120,11 @@ class Predictor:
         )
 
     @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks that the network takes."""
+        return self._spec.click_kinds
+
+    @property
     def device_line(self) -> str:
         """Model, device and number format, for the user."""
         precision = "bfloat16 where exact enough" if self._autocast else "float32"
@@ -131,16 +141,19 @@ class Predictor:
             prior: ``(h, w) float32 in [0, 1]`` of the step before; None at the start.
 
         Raises:
-            ValueError: The prior's shape is not the image's.
+            ValueError: The prior's shape is not the image's, or the network does not take
+                clicks of this kind.
         """
         height, width = image.shape[:2]
         if prior is None:
             prior = np.zeros((height, width), np.float32)
         elif prior.shape != (height, width):
             raise ValueError(f"prior must be {(height, width)} like the image, got {prior.shape}")
-        maps = disk_maps(clicks, (height, width), self._spec.click_radius_px)
+        maps = click_maps(clicks, (height, width), self._spec)
+        points = point_list(clicks, self._spec)
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
         tensors = [pixels, torch.from_numpy(maps)[None], torch.from_numpy(prior)[None, None]]
+        tensors.append(torch.from_numpy(points)[None])
         with torch.inference_mode():
             return self._run(*(self._to_device(tensor) for tensor in tensors))
 
@@ -149,10 +162,16 @@ class Predictor:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor
 
-    def _run(self, image: torch.Tensor, maps: torch.Tensor, prior: torch.Tensor) -> RawPrediction:
+    def _run(
+        self,
+        image: torch.Tensor,
+        maps: torch.Tensor,
+        prior: torch.Tensor,
+        points: torch.Tensor,
+    ) -> RawPrediction:
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-            output = self._network(image, maps, prior)
+            output = self._network(image, maps, prior, points)
         logits = output.mask_logits[0, 0].float()
         if self._spec.prior == "edge" and output.edge_logits is not None:
             fed_back = torch.sigmoid(output.edge_logits[0, 0].float())

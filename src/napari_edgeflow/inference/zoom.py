@@ -44,10 +44,10 @@ class View:
         """The click in the input's pixels: edges map to edges, so centres shift by a half."""
         scale_y, scale_x = self.scale_yx
         row, column = click.pixel
-        return Click(
+        return Click.of_kind(
             (row + 0.5 - self.window.y0) * scale_y - 0.5,
             (column + 0.5 - self.window.x0) * scale_x - 0.5,
-            click.is_positive,
+            click.kind,
         )
 
 

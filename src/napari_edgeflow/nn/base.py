@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from napari_edgeflow._types import ClickKind as ClickKind
+from napari_edgeflow._types import Encoding as Encoding
 from napari_edgeflow.nn.fold import fold_batch_norms
 
 PriorKind = Literal["none", "edge", "mask"]
-Encoding = Literal["disk", "distance", "gaussian"]
-ClickKind = Literal["positive", "negative", "boundary"]
 
 
 @dataclass(frozen=True, slots=True)
