@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_edgeflow.nn.blocks import resize, spatial_size
+from napari_edgeflow.nn.blocks import BasicBlock, Bottleneck, conv_bn, resize, spatial_size
 
 STEM_CHANNELS = 64
 LAYER1_CHANNELS = 256
@@ -50,55 +50,9 @@ class HRNetConfig:
 
 
 HRNET_18 = HRNetConfig()
+HRNET_32 = HRNetConfig(width=32)
 HRNET_18S = HRNetConfig(layer1_blocks=2, branch_blocks=2, stage3_modules=3, stage4_modules=2)
 HRNET_18XS = HRNetConfig(layer1_blocks=1, branch_blocks=2, stage3_modules=1, stage4_modules=1)
-
-
-def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-    ]
-
-
-class BasicBlock(nn.Module):
-    """Two 3×3 convolutions around a shortcut; keeps ``(B, C, H, W)``."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = self.bn2(self.conv2(out))
-        return F.relu(out.add_(x), inplace=True)
-
-
-class Bottleneck(nn.Module):
-    """1×1, 3×3, 1×1 around a shortcut; ``(B, C_in, H, W)`` to ``(B, 4·planes, H, W)``."""
-
-    def __init__(self, in_channels: int, planes: int) -> None:
-        super().__init__()
-        out_channels = 4 * planes
-        self.conv1 = nn.Conv2d(in_channels, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, out_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out_channels)
-        self.downsample: nn.Module | None = None
-        if in_channels != out_channels:
-            self.downsample = nn.Sequential(*_conv_bn(in_channels, out_channels, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = F.relu(self.bn2(self.conv2(out)), inplace=True)
-        out = self.bn3(self.conv3(out))
-        return F.relu(out.add_(shortcut), inplace=True)
 
 
 class ExchangeModule(nn.Module):
@@ -107,7 +61,7 @@ class ExchangeModule(nn.Module):
     def __init__(self, channels: Sequence[int], blocks: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in channels
+            nn.Sequential(*(BasicBlock(width, width) for _ in range(blocks))) for width in channels
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self._path(channels, source, target) for source in range(len(channels)))
@@ -120,12 +74,12 @@ class ExchangeModule(nn.Module):
         if source == target:
             return nn.Identity()
         if source > target:
-            return nn.Sequential(*_conv_bn(channels[source], channels[target], 1))
+            return nn.Sequential(*conv_bn(channels[source], channels[target], 1))
         steps: list[nn.Module] = []
         for step in range(target - source):
             is_last = step == target - source - 1
             out_channels = channels[target] if is_last else channels[source]
-            layers = _conv_bn(channels[source], out_channels, 3, stride=2)
+            layers = conv_bn(channels[source], out_channels, 3, stride=2)
             if not is_last:
                 layers.append(nn.ReLU(inplace=True))
             steps.append(nn.Sequential(*layers))
@@ -149,13 +103,17 @@ class ExchangeModule(nn.Module):
 class HRNet(nn.Module):
     """The backbone without a head: stem, layer1, three stages of exchanging branches.
 
-    ``stem`` and ``branches`` are separate so that fusions can act between them.
+    ``stem`` and ``aggregate`` are separate so that fusions can act between them.
+
+    Args:
+        config: Its size.
+        in_channels: Channels of the image: more than 3 where clicks come with the colours.
     """
 
-    def __init__(self, config: HRNetConfig) -> None:
+    def __init__(self, config: HRNetConfig, in_channels: int = 3) -> None:
         super().__init__()
         self.config = config
-        self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
         self.conv2 = nn.Conv2d(STEM_CHANNELS, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(STEM_CHANNELS)
@@ -165,7 +123,7 @@ class HRNet(nn.Module):
         widths = config.widths
         self.transition1 = nn.ModuleList(
             [
-                nn.Sequential(*_conv_bn(LAYER1_CHANNELS, widths[0], 3), nn.ReLU(inplace=True)),
+                nn.Sequential(*conv_bn(LAYER1_CHANNELS, widths[0], 3), nn.ReLU(inplace=True)),
                 nn.Sequential(_down(LAYER1_CHANNELS, widths[1])),
             ]
         )
@@ -186,7 +144,7 @@ class HRNet(nn.Module):
         """``(B, 256, H/4, W/4)`` features of layer1.
 
         Args:
-            image: ``(B, 3, H, W)``, normalised.
+            image: ``(B, in_channels, H, W)``, colours normalised.
             extra: ``(B, 64, H/2, W/2)`` added after the first convolution (fusion 1).
         """
         x = F.relu(self.bn1(self.conv1(image)), inplace=True)
@@ -205,4 +163,4 @@ class HRNet(nn.Module):
 
 
 def _down(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(*_conv_bn(in_channels, out_channels, 3, stride=2), nn.ReLU(inplace=True))
+    return nn.Sequential(*conv_bn(in_channels, out_channels, 3, stride=2), nn.ReLU(inplace=True))
