@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_edgeflow.training.config import Phase, TrainConfig, read_config
+from napari_edgeflow.training.config import Losses, Phase, TrainConfig, read_config
 
 WHOLE = """\
 network = "edgeflow-18"
@@ -61,6 +61,129 @@ def test_every_setting(file: Path) -> None:
     )
 
 
+EVERYTHING_ELSE = """
+steps = 4000
+optimiser = "sgd"
+schedule = "poly"
+final_rate = 0.01
+restarts = true
+warm_up = 0
+clip = 0
+average = 0.99
+start_masks = 0.3
+merge = 0.15
+loaders = 2
+log_every = 10
+save_minutes = 1.5
+pictures = false
+tensorboard = true
+
+[losses]
+mask = "ba_ce"
+mask_weight = 2
+edge = "focal"
+edge_weight = 0.1
+aux = "soft_iou"
+aux_weight = 0
+
+[[phases]]
+until = 1
+side = 64
+batch = 2
+clicks = "iterative"
+extra_clicks = 2
+zoom = [2, 2.5]
+train = ["finenet", "feature_extractor.cls_head"]
+rates = { feature_extractor = 0.1 }
+copy = { fine = "coarse" }
+freeze_norms = true
+focus = 2
+"""
+
+
+def test_every_other_setting(file: Path) -> None:
+    file.write_text(EVERYTHING_ELSE)
+    assert read_config(file) == TrainConfig(
+        steps=4000,
+        optimiser="sgd",
+        schedule="poly",
+        final_rate=0.01,
+        restarts=True,
+        warm_up=0,
+        clip=0,
+        average=0.99,
+        start_masks=0.3,
+        merge=0.15,
+        loaders=2,
+        log_every=10,
+        save_minutes=1.5,
+        pictures=False,
+        tensorboard=True,
+        losses=Losses("ba_ce", 2, "focal", 0.1, "soft_iou", 0),
+        phases=(
+            Phase(
+                1,
+                64,
+                2,
+                clicks="iterative",
+                extra_clicks=2,
+                zoom=(2, 2.5),
+                train=("finenet", "feature_extractor.cls_head"),
+                rates={"feature_extractor": 0.1},
+                copy={"fine": "coarse"},
+                freeze_norms=True,
+                focus=2,
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"ba_ce"', '"dice"', "losses.mask must be one of nfl, focal, bce"),
+        ('"sgd"', '"lion"', "optimiser must be one of adamw, adam, sgd, got 'lion'"),
+        ('"poly"', '"flat"', "schedule must be one of cosine, poly, step"),
+        ('"iterative"', '"none"', "phase 1: clicks must be one of recycle, random, iterative"),
+        ("[2, 2.5]", "[2.5, 2]", "phase 1: zoom must rise from 1 or more, got [2.5, 2]"),
+        ("[2, 2.5]", "[2]", "phase 1: zoom must be two numbers"),
+        ('["finenet", "feature_extractor.cls_head"]', '"all"', "phase 1: train must be a list"),
+        ("{ feature_extractor = 0.1 }", "{ a = -1 }", "phase 1: rates.a must not be negative"),
+        ('{ fine = "coarse" }', "3", "phase 1: copy must be a table of prefixes"),
+        ("focus = 2", "focus = 0.5", "phase 1: focus must be at least 1"),
+        ("edge_weight = 0.1", "edge_weight = -1", "losses.edge_weight must not be negative"),
+        ("merge = 0.15", "merge = 1.5", "merge must lie in [0, 1], got 1.5"),
+        ("average = 0.99", "average = 1.0", "average must lie in [0, 1), got 1"),
+        ("steps = 4000", "steps = 4e3", "steps must be a whole number, got 4000.0"),
+        ("loaders = 2", "loaders = 0", "loaders must be at least 1, got 0"),
+        ('edge = "focal"', 'edges = "focal"', "line 21: unknown setting losses.edges"),
+    ],
+)
+def test_impossible_values_of_the_others(file: Path, old: str, new: str, message: str) -> None:
+    assert EVERYTHING_ELSE.count(old) == 1
+    file.write_text(EVERYTHING_ELSE.replace(old, new))
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        read_config(file)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_the_bundled_run_still_means_the_same() -> None:
+    """Every setting of the run behind the bundled weights, as it was when it was made."""
+    config = read_config(Path(__file__).parents[2] / "benchmarks" / "train_bundled.toml")
+    assert (config.minutes, config.again, config.learning_rate) == (91, 0.5, 1e-3)
+    assert (config.steps, config.schedule, config.final_rate) == (0, "cosine", 0.02)
+    assert (config.optimiser, config.warm_up, config.clip) == ("adamw", 150, 5.0)
+    assert config.losses == Losses("nfl", 1.0, "balanced_bce", 0.4, "bce", 0.4)
+    assert config.start_masks == 0.1
+    assert config.phases == (
+        Phase(0.55, 128, 8, False, 6),
+        Phase(0.68, 160, 7, False, 8),
+        Phase(1.0, 160, 7, True, 8),
+    )
+    assert all(p.clicks == "recycle" and not p.train and not p.rates for p in config.phases)
+
+
 def test_an_empty_file_is_the_default_run(file: Path) -> None:
     file.write_text("")
     assert read_config(file) == TrainConfig()
@@ -74,7 +197,7 @@ def test_the_example_is_valid() -> None:
 def test_unknown_settings_are_all_named_with_their_lines(file: Path) -> None:
     file.write_text(
         WHOLE.replace("minutes =", "minuts =")
-        .replace("max_clicks =", "clicks =")
+        .replace("max_clicks =", "most_clicks =")
         .replace("[shares]", "[share]")
     )
     with pytest.raises(ValueError, match="cannot be used") as caught:
@@ -84,7 +207,7 @@ def test_unknown_settings_are_all_named_with_their_lines(file: Path) -> None:
     assert [line.split(";")[0].strip() for line in lines[1:]] == [
         "line 4: unknown setting minuts",
         "line 12: unknown setting share",
-        "line 26: unknown setting phases.clicks",
+        "line 26: unknown setting phases.most_clicks",
     ]
     assert "minutes" in lines[1]
     assert "max_clicks" in lines[3]

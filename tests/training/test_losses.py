@@ -12,16 +12,20 @@ from torch import Tensor
 
 from napari_edgeflow.clicks.encode import mask_edge
 from napari_edgeflow.training.losses import (
+    LOSSES,
     balanced_bce,
     batch_iou,
+    boundary_aware_loss,
     edge_target,
+    focal_loss,
     masked_bce,
     normalised_focal_loss,
+    soft_iou_loss,
 )
+from napari_edgeflow.training.settings import LOSS_NAMES
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Example = tuple[Tensor, Tensor, Tensor]
-LOSSES: list[Loss] = [normalised_focal_loss, balanced_bce, masked_bce]
 
 
 @pytest.fixture
@@ -114,7 +118,76 @@ def test_plain_cross_entropy(example: Example) -> None:
     assert float(masked_bce(*example)) == pytest.approx(float(np.mean(means)), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.5, 2.0), (0.25, 3.0)])
+def test_focal_loss(example: Example, alpha: float, gamma: float) -> None:
+    means = [
+        np.mean([alpha * (1 - p) ** gamma * -math.log(p) for p, _ in _pixels(example, image)])
+        for image in range(3)
+    ]
+    found = focal_loss(*example, alpha=alpha, gamma=gamma)
+    assert float(found) == pytest.approx(float(np.mean(means)), rel=1e-5)
+
+
+def test_soft_iou(example: Example) -> None:
+    losses = []
+    for image in range(3):
+        pixels = [(p if t else 1 - p, t) for p, t in _pixels(example, image)]
+        overlap, union = sum(p * t for p, t in pixels), sum(max(p, t) for p, t in pixels)
+        losses.append(1 - overlap / union)
+    assert float(soft_iou_loss(*example)) == pytest.approx(float(np.mean(losses)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("tau", "k"), [(40.0, 255.0), (1.5, 2.0)])
+def test_boundary_aware_cross_entropy(example: Example, tau: float, k: float) -> None:
+    logits, target, valid = (part[:, 0].numpy() for part in example)
+    judged = valid > 0
+    share = target[judged].mean()
+    total = 0.0
+    for i, y, x in zip(*np.nonzero(judged), strict=True):
+        t, z = target[i, y, x], float(logits[i, y, x])
+        inside = np.argwhere((target[i] > 0) & judged[i])
+        d = min(math.hypot(y - row, x - column) for row, column in inside)
+        near = d / k if t == 0 and d <= tau else 0.0
+        cross_entropy = math.log1p(math.exp(-z if t else z))
+        total += (1 - share if t else share) * (1 + near) * cross_entropy
+    found = boundary_aware_loss(*example, tau=tau, k=k)
+    assert float(found) == pytest.approx(total / judged.sum(), rel=1e-5)
+
+
+def test_far_background_costs_no_more_than_the_object() -> None:
+    """Beyond tau the weight falls back to 1: two far wrong pixels cost the same."""
+    target = torch.zeros(1, 1, 1, 100)
+    target[..., 0] = 1
+    costs = []
+    for place in (5, 40, 41, 90):
+        logits = torch.where(target > 0, 50.0, -50.0)
+        logits[..., place] = 3.0
+        costs.append(float(boundary_aware_loss(logits, target, torch.ones_like(target))))
+    base = costs[3]
+    assert costs[2] == pytest.approx(base, rel=1e-6)
+    assert costs[0] == pytest.approx(base * (1 + 5 / 255), rel=1e-5)
+    assert costs[1] == pytest.approx(base * (1 + 40 / 255), rel=1e-5)
+
+
+def test_every_name_has_its_loss() -> None:
+    assert tuple(LOSSES) == LOSS_NAMES
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_weight_of_two_counts_a_pixel_twice(name: str) -> None:
+    """A pixel of weight 2 is the same as that pixel twice."""
+    draw = torch.Generator().manual_seed(3)
+    logits, target = torch.randn(1, 1, 1, 6, generator=draw), torch.tensor([[1.0, 0, 0, 1, 1, 0]])
+    target = target.view(1, 1, 1, 6)
+    weight = torch.tensor([2.0, 1, 1, 1, 1, 1]).view(1, 1, 1, 6)
+    twice = [torch.cat([part[..., :1], part], dim=-1) for part in (logits, target)]
+    found = LOSSES[name](logits, target, weight)
+    assert float(found) == pytest.approx(
+        float(LOSSES[name](*twice, torch.ones_like(twice[0]))), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_ignored_pixels_have_no_say(example: Example, loss: Loss) -> None:
     logits, target, valid = example
     gradients, values = [], []
@@ -132,7 +205,7 @@ def test_ignored_pixels_have_no_say(example: Example, loss: Loss) -> None:
     assert gradients[0][valid > 0].all()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("logit", [-200.0, 0.0, 200.0])
 def test_extreme_cases_stay_finite(loss: Loss, logit: float) -> None:
     """Perfect and hopeless masks, nothing valid, no object: a number, and a gradient."""
