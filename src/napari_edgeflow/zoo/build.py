@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,18 +23,36 @@ from napari_edgeflow.nn.edgeflow import (
     EdgeFlow,
     EdgeFlowConfig,
 )
-from napari_edgeflow.nn.flow import AlignTarget
+from napari_edgeflow.nn.ritm import (
+    RITM,
+    RITM_H18,
+    RITM_H18_BASELINE,
+    RITM_H18S,
+    RITM_H32,
+    RITM_R34,
+    RITM_R50,
+    RITM_R101,
+    RITMConfig,
+)
 
 # A configuration's type decides which network it builds; a new network is one line here and
 # one in REGISTRY.
 FAMILIES: dict[type[Any], Callable[[Any], InteractiveNetwork]] = {
     EdgeFlowConfig: EdgeFlow,
+    RITMConfig: RITM,
 }
 REGISTRY: dict[str, Any] = {
     "edgeflow-18": EDGEFLOW_18,
     "edgeflow-18s": EDGEFLOW_18S,
     "edgeflow-18s-cues": EDGEFLOW_18S_CUES,
     "edgeflow-18xs": EDGEFLOW_18XS,
+    "ritm-h18s": RITM_H18S,
+    "ritm-h18": RITM_H18,
+    "ritm-h32": RITM_H32,
+    "ritm-h18-baseline": RITM_H18_BASELINE,
+    "ritm-r34": RITM_R34,
+    "ritm-r50": RITM_R50,
+    "ritm-r101": RITM_R101,
 }
 
 
@@ -43,31 +61,40 @@ def network_names() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
-def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
+def build_network(
+    name: str, *, align: str | None = None, settings: Mapping[str, object] | None = None
+) -> InteractiveNetwork:
     """A freshly initialised network.
 
     Args:
         name: Registered architecture.
         align: Overrides what the flow of EdgeFlow's late fusions moves.
+        settings: Overrides fields of the architecture's configuration, such as
+            ``input_scheme`` of a RITM network.
 
     Raises:
-        ValueError: No such architecture or align target, or a network without late fusions.
+        ValueError: No such architecture, or one without that setting or that choice.
     """
     if name not in REGISTRY:
         raise ValueError(f"no network is called {name!r}; known are {', '.join(REGISTRY)}")
-    config = REGISTRY[name]
+    changes = dict(settings or {})
     if align is not None:
-        config = _with_align(name, config, align)
+        changes["align"] = align
+    config = _changed(name, REGISTRY[name], changes)
     return FAMILIES[type(config)](config)
 
 
-def _with_align(name: str, config: Any, align: str) -> EdgeFlowConfig:
-    if not isinstance(config, EdgeFlowConfig):
-        raise ValueError(f"align is a setting of EdgeFlow; {name} has none")
-    if align not in get_args(AlignTarget):
-        known = ", ".join(get_args(AlignTarget))
-        raise ValueError(f"no align target is called {align!r}; known are {known}")
-    return replace(config, align=cast(AlignTarget, align))
+def _changed(name: str, config: Any, settings: Mapping[str, object]) -> Any:
+    """The configuration with other settings, whose names and choices are checked."""
+    kinds = get_type_hints(type(config))
+    for key, value in settings.items():
+        if key not in kinds:
+            raise ValueError(f"{name} has no setting {key!r}; it has {', '.join(kinds)}")
+        choices = get_args(kinds[key]) if get_origin(kinds[key]) is Literal else ()
+        if choices and value not in choices:
+            known = ", ".join(str(choice) for choice in choices)
+            raise ValueError(f"{key} of {name} cannot be {value!r}; known are {known}")
+    return replace(config, **settings)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
