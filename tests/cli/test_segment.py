@@ -42,6 +42,9 @@ class BrightPixels:
         logits = (image[:, :, 0] - 0.5) * 20
         return RawPrediction(logits.astype(np.float32), image[:, :, 0])
 
+    def glance(self, image: FloatArray, clicks: Sequence[Click]) -> FloatArray:
+        return self.predict(image, clicks, None).logits
+
     def prior_from_mask(self, mask: BoolArray) -> FloatArray:
         return mask.astype(np.float32)
 

@@ -47,5 +47,8 @@ class ColourPredictor:
             logits = np.clip(6.0 * (1 - distance / 0.25), -6.0, 6.0).astype(np.float32)
         return RawPrediction(logits, (logits > 0).astype(np.float32) * 0.5)
 
+    def glance(self, image: FloatArray, clicks: Sequence[Click]) -> FloatArray:
+        return self.predict(image, clicks, None).logits
+
     def prior_from_mask(self, mask: BoolArray) -> FloatArray:
         return mask.astype(np.float32)

@@ -56,6 +56,10 @@ class SupportsPredict(Protocol):
         """The answer for ``(h, w, 3) float32 in [0, 1]`` and clicks in its pixels."""
         ...
 
+    def glance(self, image: FloatArray, clicks: Sequence[Click]) -> FloatArray:
+        """``(h, w) float32``: rough mask logits, as quickly as can be."""
+        ...
+
     def prior_from_mask(self, mask: BoolArray) -> FloatArray:
         """``(h, w) float32``: the prior that stands for a mask made elsewhere."""
         ...
@@ -144,6 +148,31 @@ class Predictor:
             ValueError: The prior's shape is not the image's, or the network does not take
                 clicks of this kind.
         """
+        with torch.inference_mode():
+            return self._run(*self._inputs(image, clicks, prior))
+
+    def glance(self, image: FloatArray, clicks: Sequence[Click]) -> FloatArray:
+        """``(h, w) float32``: mask logits without refinement, to find where the object is.
+
+        Args:
+            image: ``(h, w, 3) float32 in [0, 1]``, RGB, any size.
+            clicks: In the image's pixels.
+
+        Raises:
+            ValueError: The network does not take clicks of this kind.
+        """
+        tensors = self._inputs(image, clicks, None)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast),
+        ):
+            logits = self._network.glance(*tensors)
+        return np.asarray(logits[0, 0].float().cpu().numpy(), dtype=np.float32)
+
+    def _inputs(
+        self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Image, click maps, prior and points as the network takes them, on its device."""
         height, width = image.shape[:2]
         if prior is None:
             prior = np.zeros((height, width), np.float32)
@@ -151,11 +180,13 @@ class Predictor:
             raise ValueError(f"prior must be {(height, width)} like the image, got {prior.shape}")
         maps = click_maps(clicks, (height, width), self._spec)
         points = point_list(clicks, self._spec)
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-        tensors = [pixels, torch.from_numpy(maps)[None], torch.from_numpy(prior)[None, None]]
-        tensors.append(torch.from_numpy(points)[None])
-        with torch.inference_mode():
-            return self._run(*(self._to_device(tensor) for tensor in tensors))
+        pixels = self._to_device(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))
+        return (
+            pixels[None].contiguous(memory_format=torch.channels_last),
+            self._to_device(torch.from_numpy(maps)[None]),
+            self._to_device(torch.from_numpy(prior)[None, None]),
+            self._to_device(torch.from_numpy(points)[None]),
+        )
 
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.device.type == "cuda":
@@ -169,7 +200,6 @@ class Predictor:
         prior: torch.Tensor,
         points: torch.Tensor,
     ) -> RawPrediction:
-        image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             output = self._network(image, maps, prior, points)
         logits = output.mask_logits[0, 0].float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from napari_edgeflow.raster.stretch import Stretch
 DECISION = 0.5
 MOST_GROWTHS = 2
 CLOSER_BELOW = 0.6
-GLANCE_SIDE_PX = 128
+GLANCE_SIDE_PX = 96
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,14 +98,14 @@ class StepComputer:
     def first(self, click: Click, field_of_view: float | None, run: Run) -> Step:
         """A glance at the field of view finds the object, a full look answers.
 
-        The glance runs at an input of at most 128 px a side, which is quick. The full look
-        goes to the object alone when it is small in the view, else to the whole view.
+        The glance runs at an input of at most 96 px a side and without refinement, which is
+        quick. The full look goes to the object alone when it is small in the view, else to
+        the whole view.
         """
         window = first_window(click, self.source.shape, field_of_view)
-        glance_side = min(self.predictor.input_side, GLANCE_SIDE_PX)
-        glance = self._look(window, (click,), None, run, glance_side)
-        if glance.box is not None:
-            closer = object_window(glance.box, (click,), self.source.shape)
+        box = self._glance(window, click, run)
+        if box is not None:
+            closer = object_window(box, (click,), self.source.shape)
             if max(closer.shape) < CLOSER_BELOW * max(window.shape):
                 window = closer
         return self._look(window, (click,), None, run)
@@ -152,19 +152,42 @@ class StepComputer:
             whole[common.relative_to(view.window).slices] = part
         return self.predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
 
+    def _glance(self, window: Window, click: Click, run: Run) -> Window | None:
+        """The box of what the click seems to mean, None when nothing answers it."""
+        side = min(self.predictor.input_side, GLANCE_SIDE_PX)
+        view, image = self._read(window, run, side)
+        began = time.perf_counter()
+        logits = self.predictor.glance(image, [view.to_input(click)])
+        run.network_s += time.perf_counter() - began
+        return _object_box(Step(view, _finite(logits), logits, None), (click,))
+
     def _look(
         self,
         window: Window,
         clicks: tuple[Click, ...],
         prior: tuple[View, FloatArray] | None,
         run: Run,
-        side: int | None = None,
     ) -> Step:
-        """One run of the network on a window, its input as large as a square of ``side``.
+        """One run of the network on a window.
 
         Raises:
             Cancelled: The request is no longer wanted.
             RasterError: The pixels cannot be read or the answer is not finite.
+        """
+        view, image = self._read(window, run)
+        began = time.perf_counter()
+        moved = None if prior is None else move_plane(prior[1], prior[0], view)
+        raw = self.predictor.predict(image, [view.to_input(click) for click in clicks], moved)
+        run.network_s += time.perf_counter() - began
+        step = Step(view, _finite(raw.logits), raw.prior, None)
+        return replace(step, box=_object_box(step, clicks))
+
+    def _read(self, window: Window, run: Run, side: int | None = None) -> tuple[View, FloatArray]:
+        """The view of a window, its input as large as a square of ``side``, and its pixels.
+
+        Raises:
+            Cancelled: The request is no longer wanted.
+            RasterError: The pixels cannot be read.
         """
         if run.should_stop():
             raise Cancelled("the clicks were not computed: the work was cancelled")
@@ -173,22 +196,27 @@ class StepComputer:
         at_level = window_at_level(view, self.source.levels)
         pixels = self.source.read(at_level, view.level, self.bands)
         image = np.clip(resample(self.stretch.apply(pixels), view.shape), 0, 1)
-        read = time.perf_counter()
-        moved = None if prior is None else move_plane(prior[1], prior[0], view)
-        raw = self.predictor.predict(image, [view.to_input(click) for click in clicks], moved)
-        run.read_s += read - began
-        run.network_s += time.perf_counter() - read
-        if not np.isfinite(raw.logits).all():
-            raise RasterError(
-                "the network's answer is not finite for these pixels; look for NaN or extreme "
-                "values in the image, or choose other contrast limits"
-            )
-        return _with_box(Step(view, raw.logits, raw.prior, None), clicks)
+        run.read_s += time.perf_counter() - began
+        return view, image
 
 
-def _with_box(step: Step, clicks: tuple[Click, ...]) -> Step:
-    """The step with its object's box, by the default post-processing."""
+def _finite(logits: FloatArray) -> FloatArray:
+    """The logits.
+
+    Raises:
+        RasterError: Some are not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise RasterError(
+            "the network's answer is not finite for these pixels; look for NaN or extreme "
+            "values in the image, or choose other contrast limits"
+        )
+    return logits
+
+
+def _object_box(step: Step, clicks: tuple[Click, ...]) -> Window | None:
+    """The box of the step's object, by the default post-processing."""
     mask = probs_to_mask(
         step.window_probs(), step.view.window, clicks, threshold=DECISION, largest_component=True
     )
-    return Step(step.view, step.logits, step.prior, mask_box(mask, step.view.window))
+    return mask_box(mask, step.view.window)

@@ -78,6 +78,16 @@ class InteractiveNetwork(nn.Module):
         mean, std = self.get_buffer("image_mean"), self.get_buffer("image_std")
         return (image - mean) / std
 
+    def glance(
+        self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
+    ) -> Tensor:
+        """Mask logits ``(B, 1, H, W)`` with the least work: enough to find the object.
+
+        Takes what ``forward`` takes. Networks with parts that only sharpen the answer
+        leave them out here.
+        """
+        return self(image, click_maps, prior, points).coarse_logits  # type: ignore[no-any-return]
+
     def prepare_inference(self) -> None:
         """Puts the network into eval mode and merges what can be merged, for good.
 

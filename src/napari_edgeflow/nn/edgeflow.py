@@ -100,15 +100,23 @@ class FusedHRNetOCR(HRNet):
             image: ``(B, 3, H, W)`` normalised.
             interaction: ``(B, 64, H/2, W/2)``: the interaction branch's first features.
         """
+        late, early, aux_logits = self._features(image, interaction)
+        return self.cls_head(late), self._edge_logits(late, early), aux_logits
+
+    def mask_logits(self, image: Tensor, interaction: Tensor) -> Tensor:
+        """``(B, 1, H/4, W/4)``: the mask alone, without the work for its edge."""
+        late, _, _ = self._features(image, interaction)
+        return cast(Tensor, self.cls_head(late))
+
+    def _features(self, image: Tensor, interaction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(features after OCR, features before, auxiliary logits)."""
         x = self.stem(image, interaction)
         middle = resize(self.warp1_conv(interaction), spatial_size(x))
         features = self.aggregate(self.warp1_align(x, middle))
         features = self.warp2_align(features, self.warp2_conv(middle))
         aux_logits = self.aux_head(features)
         early = self.conv3x3_ocr(features)
-        late = self.ocr_distri_head(early, aux_logits)
-        edge_logits = self._edge_logits(late, early)
-        return self.cls_head(late), edge_logits, aux_logits
+        return self.ocr_distri_head(early, aux_logits), early, aux_logits
 
     def _edge_logits(self, late: Tensor, early: Tensor) -> Tensor:
         """What the flow towards the object's body takes away is its edge (section 3.1)."""
@@ -162,10 +170,7 @@ class EdgeFlow(InteractiveNetwork):
         size = spatial_size(image)
         image = self.normalise(image)
         guidance = torch.cat([prior, click_maps], dim=1)
-        shown = guidance
-        if self.config.colour_cues:
-            shown = torch.cat([guidance, colour_cues(image, click_maps)], dim=1)
-        low_res = self.feature_extractor(image, self.maps_transform(shown))
+        low_res = self.feature_extractor(image, self._interaction(image, guidance))
         coarse_logits, edge_logits, aux_logits = (resize(x.float(), size) for x in low_res)
         mask_logits = coarse_logits
         if self.refines:
@@ -173,6 +178,20 @@ class EdgeFlow(InteractiveNetwork):
         return NetworkOutput(
             mask_logits, coarse_logits, edge_logits, aux_logits if self.training else None
         )
+
+    def glance(
+        self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
+    ) -> Tensor:
+        size = spatial_size(image)
+        image = self.normalise(image)
+        interaction = self._interaction(image, torch.cat([prior, click_maps], dim=1))
+        return resize(self.feature_extractor.mask_logits(image, interaction).float(), size)
+
+    def _interaction(self, image: Tensor, guidance: Tensor) -> Tensor:
+        """The interaction branch's first features ``(B, 64, H/2, W/2)``."""
+        if self.config.colour_cues:
+            guidance = torch.cat([guidance, colour_cues(image, guidance[:, 1:])], dim=1)
+        return cast(Tensor, self.maps_transform(guidance))
 
 
 def edgeflow_18(config: EdgeFlowConfig = EDGEFLOW_18) -> EdgeFlow:
