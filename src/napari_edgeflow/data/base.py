@@ -22,19 +22,23 @@ class Sample:
         image: ``(H, W)`` or ``(H, W, 3)``, of the file's own dtype and range.
         labels: ``(H, W) int32``: 0 background, 1…N objects; 0 where ``ignore`` is set.
         ignore: ``(H, W) bool``: pixels that belong neither to an object nor to the background.
+        above: More label images like ``labels``, of objects that overlap those below; an id
+            occurs in one of them only. Most data sets need none.
     """
 
     name: str
     image: AnyArray
     labels: npt.NDArray[np.int32]
     ignore: BoolArray
+    above: tuple[npt.NDArray[np.int32], ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim not in (2, 3) or (self.image.ndim == 3 and self.image.shape[2] != 3):
             raise DatasetError(
                 f"{self.name}: an image must be (H, W) or (H, W, 3), got {self.image.shape}"
             )
-        if not self.image.shape[:2] == self.labels.shape == self.ignore.shape:
+        shapes = {labels.shape for labels in self.layers} | {self.ignore.shape}
+        if shapes != {self.image.shape[:2]}:
             raise DatasetError(
                 f"{self.name}: the image is {_size(self.image)} but its mask is "
                 f"{_size(self.labels)} (height x width); scale one of them to the other"
@@ -46,10 +50,27 @@ class Sample:
         height, width = self.labels.shape
         return height, width
 
+    @property
+    def layers(self) -> tuple[npt.NDArray[np.int32], ...]:
+        """``labels`` and what lies above them."""
+        return self.labels, *self.above
+
     def areas(self) -> dict[int, int]:
         """Pixels of every object, by id in ascending order."""
-        counts = np.bincount(self.labels.ravel())
-        return {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != 0}
+        areas: dict[int, int] = {}
+        for labels in self.layers:
+            ids, counts = np.unique(labels, return_counts=True)
+            pairs = zip(ids.tolist(), counts.tolist(), strict=True)
+            areas.update((i, count) for i, count in pairs if i != 0)
+        return dict(sorted(areas.items()))
+
+    def mask(self, object_id: int) -> BoolArray:
+        """``(H, W) bool``: the whole object, also where others overlap it."""
+        for labels in self.layers:
+            found = np.asarray(labels == object_id, dtype=bool)
+            if object_id != 0 and found.any():
+                return found
+        return np.zeros(self.shape, dtype=bool)
 
 
 class Dataset(Protocol):
