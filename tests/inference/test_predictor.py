@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from napari_edgeflow._types import Click
+from napari_edgeflow.clicks.encode import click_maps
 from napari_edgeflow.errors import DeviceError, WeightsError
-from napari_edgeflow.inference.device import describe_device, resolve_device
+from napari_edgeflow.inference.device import describe_device, resolve_device, resolve_precision
 from napari_edgeflow.inference.predictor import Predictor, RawPrediction
 from napari_edgeflow.nn.base import NetworkSpec
 from napari_edgeflow.nn.edgeflow import EDGEFLOW_18S, EdgeFlow
@@ -47,7 +48,8 @@ def test_numpy_in_numpy_out_equals_the_network_itself() -> None:
             torch.from_numpy(maps),
             torch.from_numpy(prior)[None, None],
         )
-    raw = Predictor(network, name="tiny", device="cpu").predict(_image(), clicks, prior)
+    predictor = Predictor(network, name="tiny", device="cpu", precision="float32")
+    raw = predictor.predict(_image(), clicks, prior)
     assert isinstance(raw, RawPrediction)
     np.testing.assert_allclose(raw.logits, expected.mask_logits[0, 0], atol=1e-4)
     np.testing.assert_allclose(raw.prior, torch.sigmoid(expected.edge_logits[0, 0]), atol=1e-4)
@@ -98,6 +100,44 @@ def test_weights_are_found_by_text_and_by_path(tmp_path: Path) -> None:
     for name in (missing, str(missing)):
         with pytest.raises(WeightsError, match="No such file"):
             Predictor.from_zoo(name, device="cpu")
+
+
+def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for feature in ("avx512_bf16", "amx_bf16"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda f=feature: {f: True}, False)
+        assert resolve_precision("auto", cpu) is torch.bfloat16
+        assert resolve_precision("float32", cpu) is torch.float32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, False)
+    assert resolve_precision("auto", cpu) is torch.float32
+    assert resolve_precision("bfloat16", cpu) is torch.bfloat16
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert resolve_precision("auto", cpu) is torch.float32
+    assert resolve_precision("auto", torch.device("cuda")) is torch.bfloat16
+    with pytest.raises(ValueError, match="precision must be one of auto, float32, bfloat16"):
+        resolve_precision("float16", cpu)
+
+
+def test_precisions_agree_on_the_mask_and_are_told_to_the_user() -> None:
+    exact = Predictor.from_zoo(device="cpu", precision="float32")
+    quick = Predictor.from_zoo(device="cpu", precision="bfloat16")
+    image, clicks = _image(), [Click(10, 10)]
+    one, other = (p.predict(image, clicks, None).logits for p in (exact, quick))
+    assert not np.array_equal(one, other)
+    assert np.mean((one > 0) == (other > 0)) > 0.98
+    assert "float32" in exact.device_line
+    assert "bfloat16" in quick.device_line
+
+
+def test_a_glance_is_the_coarse_answer() -> None:
+    network = _network()
+    predictor = Predictor(network, name="tiny", device="cpu", precision="float32")
+    image, clicks = _image(), [Click(10, 12), Click(20, 5, is_positive=False)]
+    maps = torch.from_numpy(click_maps(clicks, image.shape[:2], network.spec))[None]
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        coarse = network(pixels, maps, torch.zeros(1, 1, *image.shape[:2])).coarse_logits
+    np.testing.assert_allclose(predictor.glance(image, clicks), coarse[0, 0].numpy(), atol=1e-4)
 
 
 def test_a_device_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 
 from napari_edgeflow.errors import DeviceError
@@ -41,6 +43,35 @@ def _cuda(name: str) -> torch.device:
             f"device {name!r} was asked for, but there are {count} CUDA GPUs (0…{count - 1})"
         )
     return torch.device("cuda", int(number))
+
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The number format for convolutions: ``torch.float32`` or ``torch.bfloat16``.
+
+    ``auto`` is bfloat16 where the processor computes it natively (CUDA; x86 with AVX-512
+    BF16 or AMX, 1.3 to 1.6 times as fast as float32) and float32 elsewhere. Masks differ
+    between the two in single pixels along the border: ask for ``float32`` where they must
+    be the same on different machines.
+
+    Raises:
+        ValueError: No such name.
+    """
+    if name not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise ValueError(f"precision must be one of {known}, got {name!r}")
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" or _cpu_has_bfloat16() else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether PyTorch can tell that the processor has it; older versions cannot."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    features = ask() if ask is not None else {}
+    return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def describe_device(device: torch.device, precision: str) -> str:

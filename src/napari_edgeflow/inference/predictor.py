@@ -13,7 +13,12 @@ import torch
 
 from napari_edgeflow._types import BoolArray, Click, ClickKind, FloatArray
 from napari_edgeflow.clicks.encode import click_maps, mask_edge, point_list
-from napari_edgeflow.inference.device import describe_device, resolve_device
+from napari_edgeflow.inference.device import (
+    Precision,
+    describe_device,
+    resolve_device,
+    resolve_precision,
+)
 from napari_edgeflow.nn.base import InteractiveNetwork
 from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_last
 from napari_edgeflow.zoo.catalog import find_model
@@ -72,6 +77,7 @@ class Predictor:
         network: Any registered network with its weights.
         name: Shown to the user.
         device: See ``resolve_device``.
+        precision: See ``resolve_precision``.
         sha256: Of the weights' file, for reports.
         input_side: Side in pixels of the views it is shown; None: what the network asks for.
 
@@ -85,6 +91,7 @@ class Predictor:
         *,
         name: str,
         device: str = "auto",
+        precision: Precision = "auto",
         sha256: str = "",
         input_side: int | None = None,
     ) -> None:
@@ -95,16 +102,22 @@ class Predictor:
         self._spec = network.spec
         network.prepare_inference()
         self._network = to_channels_last(network, self.device)
-        self._autocast = self.device.type == "cuda"
+        self._autocast = resolve_precision(precision, self.device) is torch.bfloat16
 
     @classmethod
-    def from_zoo(cls, name: str | os.PathLike[str] = "default", device: str = "auto") -> Predictor:
+    def from_zoo(
+        cls,
+        name: str | os.PathLike[str] = "default",
+        device: str = "auto",
+        precision: Precision = "auto",
+    ) -> Predictor:
         """The model called ``name``, or the one in the safetensors file at that path.
 
         Args:
             name: ``default``, a name from ``napari-edgeflow models``, or the path of a
                 ``.safetensors`` file that ``napari-edgeflow train`` wrote.
             device: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+            precision: ``auto`` (bfloat16 where it is native), ``float32`` or ``bfloat16``.
 
         Raises:
             ValueError: No model has that name.
@@ -119,6 +132,7 @@ class Predictor:
             network,
             name=info.name,
             device=device,
+            precision=precision,
             sha256=info.sha256,
             input_side=info.input_side or None,
         )
