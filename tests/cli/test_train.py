@@ -19,7 +19,8 @@ from napari_edgeflow.cli import app
 from napari_edgeflow.cli.train import format_left
 from napari_edgeflow.nn.base import NetworkOutput
 from napari_edgeflow.training import loop
-from napari_edgeflow.training.loop import Batch, total_loss
+from napari_edgeflow.training.batch import Batch, total_loss
+from napari_edgeflow.training.settings import Losses
 from napari_edgeflow.zoo.build import read_metadata, save_weights
 
 SETTINGS = """
@@ -90,12 +91,12 @@ def test_resume_goes_on(config: Path) -> None:
 def test_ctrl_c_saves_and_says_how_to_go_on(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
 
-    def interrupted(output: NetworkOutput, batch: Batch) -> Tensor:
+    def interrupted(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return total_loss(output, batch)
+        return total_loss(output, batch, losses)
 
     monkeypatch.setattr(loop, "total_loss", interrupted)
     result = _train(config)
@@ -108,7 +109,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(config: Path, monkeypatch: pytest.Mo
 
 
 def test_ctrl_c_before_the_first_step(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(output: NetworkOutput, batch: Batch) -> Tensor:
+    def interrupted(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "total_loss", interrupted)
@@ -178,8 +179,8 @@ def test_mistakes_in_the_settings(config: Path) -> None:
 
 
 def test_a_loss_that_is_no_number(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(output: NetworkOutput, batch: Batch) -> Tensor:
-        return total_loss(output, batch) * float("nan")
+    def broken(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
+        return total_loss(output, batch, losses) * float("nan")
 
     monkeypatch.setattr(loop, "total_loss", broken)
     result = _train(config)

@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_edgeflow.errors import DatasetError
-from napari_edgeflow.nn.base import NetworkOutput
+from napari_edgeflow.nn.base import NetworkOutput, NetworkSpec
 from napari_edgeflow.training import loop
-from napari_edgeflow.training.config import Phase, TrainConfig
-from napari_edgeflow.training.loop import Batch, Trainer, total_loss
+from napari_edgeflow.training.batch import Batch, total_loss
+from napari_edgeflow.training.loop import Trainer
 from napari_edgeflow.training.pack import Pack
 from napari_edgeflow.training.sampling import View, ViewSampler
+from napari_edgeflow.training.settings import Losses, Phase, TrainConfig
 from napari_edgeflow.zoo.build import load_weights, read_metadata
 
 from .tiny import build_tiny, use_tiny
@@ -67,7 +68,11 @@ def test_what_a_run_leaves_behind(config: TrainConfig) -> None:
     trainer = Trainer(config)
     trainer.run()
     out = Path(config.out)
-    assert sorted(item.name for item in out.iterdir()) == ["checkpoint.pt", "weights.safetensors"]
+    assert sorted(item.name for item in out.iterdir()) == [
+        "checkpoint.pt",
+        "samples.png",
+        "weights.safetensors",
+    ]
     metadata = read_metadata(out / "weights.safetensors")
     assert (metadata["network"], metadata["step"]) == ("edgeflow-18s", "10")
     network = build_tiny("any")
@@ -111,8 +116,8 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(
     before = checkpoint.read_bytes()
     trainer = Trainer(dataclasses.replace(config, minutes=20 / 60), resume=True)
 
-    def broken(output: NetworkOutput, batch: Batch) -> Tensor:
-        return total_loss(output, batch) * (math.nan if trainer.step == 13 else 1)
+    def broken(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
+        return total_loss(output, batch, losses) * (math.nan if trainer.step == 13 else 1)
 
     monkeypatch.setattr(loop, "total_loss", broken)
     with pytest.raises(FloatingPointError, match=r"nan at step 13.*checkpoint"):
@@ -126,9 +131,9 @@ def test_phases_follow_the_clock(config: TrainConfig, monkeypatch: pytest.Monkey
     trainer = Trainer(dataclasses.replace(config, phases=phases))
     seen: list[tuple[tuple[int, ...], bool]] = []
 
-    def watched(output: NetworkOutput, batch: Batch) -> Tensor:
+    def watched(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
         seen.append((tuple(batch.image.shape), output.mask_logits is not output.coarse_logits))
-        return total_loss(output, batch)
+        return total_loss(output, batch, losses)
 
     monkeypatch.setattr(loop, "total_loss", watched)
     trainer.run()
@@ -141,9 +146,11 @@ def test_views_come_back_with_the_click_that_corrects_them(
     counts: list[int] = []
     stack = Batch.of
 
-    def watched(views: list[View], radius: float, device: torch.device) -> Batch:
+    def watched(
+        views: list[View], spec: NetworkSpec, device: torch.device, *, focus: float = 1.0
+    ) -> Batch:
         counts.extend(len(view.clicks) for view in views if view.prior.any())
-        return stack(views, radius, device)
+        return stack(views, spec, device, focus=focus)
 
     monkeypatch.setattr(Batch, "of", staticmethod(watched))
     Trainer(dataclasses.replace(config, minutes=30 / 60)).run()
@@ -156,7 +163,7 @@ def test_batches_hold_what_the_views_hold(config: TrainConfig) -> None:
     pack = Pack(Path(config.out).parent / "pack")
     rng = np.random.default_rng(0)
     views = [ViewSampler(pack).draw(32, rng) for _ in range(3)]
-    batch = Batch.of(views, 2.0, torch.device("cpu"))
+    batch = Batch.of(views, NetworkSpec(click_radius_px=2.0), torch.device("cpu"))
     for index, view in enumerate(views):
         image = batch.image[index].permute(1, 2, 0).numpy()
         np.testing.assert_allclose(image, view.image / 255, atol=1e-6)

@@ -55,7 +55,7 @@ def test_image_and_truth_stay_in_register(
         shown = (view.image[..., 0] > 127) & ~view.ignore
         overlaps.append(_iou(shown, view.truth & ~view.ignore))
         shares.append(view.truth.mean())
-    assert min(overlaps) > 0.9
+    assert min(overlaps) > 0.85
     assert np.mean(overlaps) > 0.97
     assert max(shares) > 3 * min(shares), "views of one zoom only"
 
@@ -111,7 +111,7 @@ def test_first_clicks_lie_on_the_right_side(make_dataset: MakeDataset, tmp_path:
     assert 0.5 < np.mean([count == 1 for count in counts]) < 0.98
     assert any(not click.is_positive for view in views for click in view.clicks)
     with_prior = [view for view in views if view.prior.any()]
-    assert 0.03 < len(with_prior) / len(views) < 0.2
+    assert 0.08 < len(with_prior) / len(views) < 0.25
     alone = [view for view in views if len(view.clicks) == 1 and not view.prior.any()]
     assert all(view.clicks[0].is_positive for view in alone)
 

@@ -14,9 +14,10 @@ def random_colours(
 ) -> npt.NDArray[np.uint8]:
     """``(H, W, 3) uint8`` copy with another look.
 
-    Gamma, brightness, contrast and colour shift for all; blur, noise and JPEG blocks now
-    and then; inversion, grey and swapped channels more often where colours mean little
-    (micrographs, overhead bands) than on photographs.
+    Gamma, brightness, contrast and colour shift for all; other percentiles of the stretch,
+    uneven light, blur, noise and JPEG blocks now and then; inversion, grey and swapped
+    channels more often where colours mean little (micrographs, overhead bands) than on
+    photographs.
 
     Args:
         image: ``(H, W, 3) uint8`` RGB.
@@ -24,6 +25,10 @@ def random_colours(
         is_photograph: Keeps colours natural.
     """
     out = image.astype(np.float32) / 255.0
+    if rng.random() < (0.1 if is_photograph else 0.3):
+        out = _stretch(out, rng)
+    if rng.random() < (0.05 if is_photograph else 0.15):
+        out = _shade(out, rng)
     out = _tone(out, rng)
     if rng.random() < (0.1 if is_photograph else 0.3):
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
@@ -38,6 +43,30 @@ def random_colours(
         _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
         pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
     return pixels
+
+
+def _stretch(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Other percentiles made black and white, or a part of the range alone in use.
+
+    What another program, another exposure or 12 bits in a 16-bit file make of an image.
+    """
+    if rng.random() < 0.5:
+        shares = [100 * rng.uniform(0, 0.1), 100 * (1 - rng.uniform(0, 0.1))]
+        black, white = (np.float32(v) for v in np.percentile(image, shares))
+    else:
+        white = np.float32(1 / rng.uniform(0.2, 0.8))
+        black = np.float32(-rng.uniform(0, 0.2) * white)
+    stretched: FloatArray = (image - black) / np.maximum(white - black, np.float32(1e-3))
+    return np.clip(stretched, 0, 1)
+
+
+def _shade(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Light that falls off to one side, by up to a half."""
+    height, width = image.shape[:2]
+    slope_y, slope_x = rng.uniform(-0.25, 0.25, 2)
+    rows = np.linspace(-slope_y, slope_y, height, dtype=np.float32)[:, None]
+    columns = np.linspace(-slope_x, slope_x, width, dtype=np.float32)[None, :]
+    return np.clip(image * (1 + rows + columns)[..., None], 0, 1)
 
 
 def _tone(image: FloatArray, rng: np.random.Generator) -> FloatArray:
