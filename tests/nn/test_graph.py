@@ -13,9 +13,9 @@ from napari_edgeflow.nn.graph import (
     ClickAttention,
     HighResSparseGraph,
     SparseGraph,
-    clicked_cells,
     gather,
 )
+from napari_edgeflow.nn.points import clicked_cells
 
 VIEW = (37, 50)
 CELLS = (10, 13)

@@ -78,6 +78,15 @@ class InteractiveNetwork(nn.Module):
         mean, std = self.get_buffer("image_mean"), self.get_buffer("image_std")
         return (image - mean) / std
 
+    @property
+    def stages(self) -> tuple[InteractiveNetwork, ...]:
+        """The networks that answer one after the other; this one itself for most.
+
+        Between two of them a caller may zoom in to what the earlier one found; its mask's
+        probabilities are the later one's prior.
+        """
+        return (self,)
+
     def glance(
         self, image: Tensor, click_maps: Tensor, prior: Tensor, points: Tensor | None = None
     ) -> Tensor:

@@ -12,24 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_edgeflow.nn.blocks import conv_bn, resize, spatial_size
-
-
-def clicked_cells(points: Tensor, view: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """``(B, M) int64``: flat index of the feature cell under each click, −1 for no click.
-
-    Rows of ``points`` without a click (kind −1), and clicks that lie outside the view, have
-    none. Cell 0 is a cell like the others.
-
-    Args:
-        points: ``(B, M, 3) float``: y, x in pixels of the view, index of the kind.
-        view: (H, W) in pixels; the cells are spread evenly over it.
-        cells: (h, w) of the feature map.
-    """
-    y, x, kind = points.float().unbind(-1)
-    is_click = (kind >= 0) & (y >= -0.5) & (y < view[0] - 0.5) & (x >= -0.5) & (x < view[1] - 0.5)
-    rows = ((y + 0.5) * (cells[0] / view[0])).floor().long().clamp(0, cells[0] - 1)
-    columns = ((x + 0.5) * (cells[1] / view[1])).floor().long().clamp(0, cells[1] - 1)
-    return torch.where(is_click, rows * cells[1] + columns, -1)
+from napari_edgeflow.nn.points import clicked_cells
 
 
 class ClickAttention(nn.Module):
@@ -59,7 +42,7 @@ class ClickAttention(nn.Module):
         Args:
             similarity: ``(B, C', h, w)``: g.
             features: ``(B, C, h, w)``: f.
-            cells: ``(B, M) int64``: see ``clicked_cells``.
+            cells: ``(B, M) int64``: see ``nn.points.clicked_cells``.
         """
         batch, _, height, width = features.shape
         heads = self.heads
@@ -108,7 +91,7 @@ class SparseGraph(nn.Module):
 
         Args:
             features: ``(B, C, h, w)``.
-            points: ``(B, M, 3)``: see ``clicked_cells``.
+            points: ``(B, M, 3)``: see ``nn.points.clicked_cells``.
             view: (H, W) in pixels.
         """
         cells = clicked_cells(points, view, spatial_size(features))
@@ -145,7 +128,7 @@ class HighResSparseGraph(nn.Module):
         Args:
             high: ``(B, C, h, w)``: higher-level features that have heard of the clicks.
             low: ``(B, C', H', W')``: features with more detail.
-            points: ``(B, M, 3)``: see ``clicked_cells``.
+            points: ``(B, M, 3)``: see ``nn.points.clicked_cells``.
             view: (H, W) in pixels.
         """
         guide = resize(high, spatial_size(low))

@@ -23,6 +23,13 @@ from napari_edgeflow.nn.edgeflow import (
     EdgeFlow,
     EdgeFlowConfig,
 )
+from napari_edgeflow.nn.propagation import (
+    PROPAGATION_H18,
+    PROPAGATION_R50,
+    PROPAGATION_R101,
+    CoarseToFine,
+    PropagationConfig,
+)
 from napari_edgeflow.nn.ritm import (
     RITM,
     RITM_H18,
@@ -34,12 +41,22 @@ from napari_edgeflow.nn.ritm import (
     RITM_R101,
     RITMConfig,
 )
+from napari_edgeflow.nn.two_in_one import (
+    TWO_IN_ONE,
+    TWO_IN_ONE_H18S,
+    TWO_IN_ONE_H18S_PNR,
+    TWO_IN_ONE_PNR,
+    TwoInOne,
+    TwoInOneConfig,
+)
 
 # A configuration's type decides which network it builds; a new network is one line here and
 # one in REGISTRY.
 FAMILIES: dict[type[Any], Callable[[Any], InteractiveNetwork]] = {
     EdgeFlowConfig: EdgeFlow,
     RITMConfig: RITM,
+    TwoInOneConfig: TwoInOne,
+    PropagationConfig: CoarseToFine,
 }
 REGISTRY: dict[str, Any] = {
     "edgeflow-18": EDGEFLOW_18,
@@ -53,6 +70,13 @@ REGISTRY: dict[str, Any] = {
     "ritm-r34": RITM_R34,
     "ritm-r50": RITM_R50,
     "ritm-r101": RITM_R101,
+    "two-in-one": TWO_IN_ONE,
+    "two-in-one-pnr": TWO_IN_ONE_PNR,
+    "two-in-one-h18s": TWO_IN_ONE_H18S,
+    "two-in-one-h18s-pnr": TWO_IN_ONE_H18S_PNR,
+    "propagation-h18": PROPAGATION_H18,
+    "propagation-r50": PROPAGATION_R50,
+    "propagation-r101": PROPAGATION_R101,
 }
 
 
