@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,17 +186,23 @@ def test_image_clicks_and_mask_count(ritm: RITM, views: MakeViews) -> None:
         assert torch.equal(_mask(ritm, others), expected) == ignored, part
 
 
+def _given(layer: nn.Module, run: Callable[[], object]) -> tuple[Any, ...]:
+    """What the layer is called with in a run."""
+    calls: list[tuple[Any, ...]] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: calls.append(given))
+    run()
+    hook.remove()
+    return calls[0]
+
+
 def _first_features(network: RITM, inputs: Inputs) -> Tensor:
     """What the second layer of an HRNet, or the pooling of a ResNet, is given."""
     trunk = network.feature_extractor
-    fed = network._feed(network.normalise(inputs[0]), _guidance(network, inputs))
     if isinstance(trunk, DeepLabV3Plus):
-        return trunk.backbone.stem(*fed)
-    seen: list[Tensor] = []
-    hook = trunk.conv2.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
-    trunk.stem(*fed)
-    hook.remove()
-    return seen[0]
+        return trunk.backbone.stem(*_given(trunk, lambda: network(*inputs)))
+    features = _given(trunk.conv2, lambda: network(*inputs))[0]
+    assert isinstance(features, Tensor)
+    return features
 
 
 def _guidance(network: RITM, inputs: Inputs) -> Tensor:
