@@ -167,7 +167,7 @@ def test_data_that_is_not_there(config: Path) -> None:
     config.write_text(config.read_text().replace("/cells", "/roofs"))
     result = _train(config)
     assert result.exit_code == 2
-    assert f"{config.parent / 'roofs'} is none" in result.stderr
+    assert f"there is no {config.parent / 'roofs'}" in result.stderr
 
 
 def test_mistakes_in_the_settings(config: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -173,6 +176,137 @@ def test_batches_hold_what_the_views_hold(config: TrainConfig) -> None:
         for click in view.clicks:
             row, column = click.pixel
             assert batch.click_maps[index, 0 if click.is_positive else 1, row, column] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2 GiB",
+        "[enforce fail] can't allocate memory: 9 bytes",
+    ],
+)
+def test_too_little_memory_halves_the_batch(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Room for two views: eight become four, then two, with a message each, and it goes on."""
+    kind = torch.OutOfMemoryError if "CUDA" in text else RuntimeError
+    sizes: list[int] = []
+
+    def greedy(output: NetworkOutput, batch: Batch, losses: Losses) -> Tensor:
+        if len(batch.image) > 2:
+            raise kind(text)
+        sizes.append(len(batch.image))
+        return total_loss(output, batch, losses)
+
+    monkeypatch.setattr(loop, "total_loss", greedy)
+    lines: list[str] = []
+    phases = (Phase(1.0, 32, 8),)
+    trainer = Trainer(dataclasses.replace(config, phases=phases, steps=3), log=lines.append)
+    trainer.run()
+    assert sizes == [2, 2, 2]
+    told = [line for line in lines if "Out of memory" in line]
+    assert [line.split("going on with ")[1] for line in told] == ["4 a step", "2 a step"]
+    resumed = Trainer(dataclasses.replace(config, phases=phases, steps=4), resume=True)
+    assert resumed.most_views == 2
+
+
+def test_no_memory_for_two_views(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop, "total_loss", greedy)
+    with pytest.raises(MemoryError, match="choose a smaller 'side'"):
+        Trainer(dataclasses.replace(config, steps=1)).run()
+
+
+def test_other_errors_of_torch_are_not_taken_for_memory(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Tensor:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(loop, "total_loss", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Trainer(dataclasses.replace(config, steps=1)).run()
+
+
+@pytest.mark.parametrize("rule", ["random", "iterative", "selection"])
+def test_other_rules_of_clicks_train_too(config: TrainConfig, rule: str) -> None:
+    phases = (Phase(1.0, 32, 4, clicks=rule),)
+    trainer = Trainer(dataclasses.replace(config, phases=phases, steps=4))
+    before = {n: v.clone() for n, v in trainer.network.state_dict().items()}
+    trainer.run()
+    assert trainer.network.training
+    assert trainer.pool == []
+    assert not torch.equal(trainer.network.state_dict()["heads.weight"], before["heads.weight"])
+
+
+def test_clicks_that_the_network_does_not_take(config: TrainConfig) -> None:
+    phases = (Phase(1.0, 32, 4, clicks="boundary"),)
+    with pytest.raises(ValueError, match=r"phase 1: .*\(positive, negative\).*boundary"):
+        Trainer(dataclasses.replace(config, phases=phases))
+
+
+def test_a_phase_that_trains_a_part(config: TrainConfig) -> None:
+    phases = (Phase(0.5, 32, 4), Phase(1.0, 32, 4, train=("heads",)))
+    trainer = Trainer(dataclasses.replace(config, phases=phases, steps=3))
+    trainer.run()
+    body = {n: v.clone() for n, v in trainer.network.state_dict().items() if "body" in n}
+    heads = trainer.network.state_dict()["heads.weight"].clone()
+    more = Trainer(dataclasses.replace(config, phases=phases, steps=6), resume=True)
+    assert more.phase == 1
+    more.config = dataclasses.replace(more.config, phases=(phases[1],) * 2)
+    more.run()
+    state = more.network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in body.items())
+    assert not torch.equal(state["heads.weight"], heads)
+
+
+def test_pictures_of_the_run(config: TrainConfig) -> None:
+    trainer = Trainer(dataclasses.replace(config, steps=4, log_every=2))
+    trainer.run()
+    curves = cv2.imread(str(Path(config.out) / "curves.png"))
+    assert curves is not None
+    assert curves.shape[1] > 2 * curves.shape[0]
+    sheet = cv2.imread(str(Path(config.out) / "samples.png"))
+    views, _ = trainer._shown
+    assert sheet is not None
+    assert sheet.shape == (64, 32 * 4, 3)
+    np.testing.assert_array_equal(sheet[:32, :32, ::-1], views[0].image)
+    assert (sheet[32:, :32, ::-1] != views[0].image).any()
+
+
+def test_tensorboard_that_is_not_there(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ModuleNotFoundError, match=r"napari-edgeflow\[train\]"):
+        Trainer(dataclasses.replace(config, tensorboard=True, steps=1)).run()
+
+
+def test_tensorboard_gets_the_log(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in takes the place of the package, which few have."""
+    written: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            assert (Path(folder).name, purge_step) == ("events", 1)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, value, step))
+
+        def close(self) -> None:
+            written.append(("closed", 0, 0))
+
+    package, module = ModuleType("tensorboard"), ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorboard", package)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    Trainer(dataclasses.replace(config, tensorboard=True, steps=2, log_every=2)).run()
+    loss = _log(config)[0]["loss"]
+    assert written[0][1] == pytest.approx(loss)
+    assert (written[0][0], written[0][2]) == ("loss", 2)
+    assert [name for name, *_ in written[1:]] == ["iou", "iou_first_click", "rate", "closed"]
 
 
 def test_data_without_objects_is_a_plain_error(config: TrainConfig) -> None:

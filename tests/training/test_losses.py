@@ -183,7 +183,7 @@ def test_a_weight_of_two_counts_a_pixel_twice(name: str) -> None:
     twice = [torch.cat([part[..., :1], part], dim=-1) for part in (logits, target)]
     found = LOSSES[name](logits, target, weight)
     assert float(found) == pytest.approx(
-        float(LOSSES[name](*twice, torch.ones_like(twice[0]))), rel=1e-5
+        float(LOSSES[name](twice[0], twice[1], torch.ones_like(twice[0]))), rel=1e-5
     )
 
 

@@ -22,30 +22,105 @@ Watch = Callable[["Trainer"], None]
 
 def train(
     config: Annotated[
-        Path,
+        Path | None,
         typer.Argument(metavar="CONFIG.toml", help="Settings of the run, see docs/training.md."),
-    ],
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     start_from: Annotated[
         Path | None,
-        typer.Option(metavar="WEIGHTS", help="A .safetensors file to start from: fine-tuning."),
+        typer.Option(metavar="WEIGHTS", help="A .safetensors file to start from."),
     ] = None,
+    finetune: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Instead of CONFIG: objects to improve a model on."),
+    ] = None,
+    start_model: Annotated[
+        str, typer.Option("--from", help="With --finetune: the model to improve.")
+    ] = "default",
+    minutes: Annotated[float, typer.Option(help="With --finetune: length of the training.")] = 5.0,
+    out: Annotated[
+        Path | None, typer.Option(help="With --finetune: folder for the run. [default: NAME]")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="With --finetune: name of the new model.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option(help="With --finetune: keep the new model even if it is not better.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option(help="With --finetune: progress as lines of JSON, for programs.")
+    ] = False,
 ) -> None:
     """Train a network by simulated clicks; Ctrl-C saves, --resume goes on."""
     with plain_errors():
-        from napari_edgeflow.training.config import read_config
+        if finetune is not None:
+            if config is not None or resume or start_from is not None:
+                raise ValueError("--finetune goes without CONFIG.toml, --resume and --start-from")
+            _finetune(
+                finetune,
+                model=start_model,
+                minutes=minutes,
+                out=out,
+                name=name,
+                keep=keep,
+                as_lines=json,
+            )
+            return
+        if config is None:
+            raise ValueError("expected CONFIG.toml, or --finetune DATA; see docs/training.md")
+        _train(config, resume, start_from)
 
-        settings = read_config(config)
-        _check_request(settings, resume, start_from)
-        from napari_edgeflow.training.loop import Trainer
 
-        with _progress(settings) as (log, watch):
-            trainer = Trainer(settings, resume=resume, start_from=start_from, log=log)
-            watch(trainer)
-            _run(trainer, config)
-        if trainer.rank == 0:
-            weights = trainer.out / "weights.safetensors"
-            typer.echo(f"Trained {trainer.step} steps. Use the weights with --model {weights}")
+def _train(config: Path, resume: bool, start_from: Path | None) -> None:
+    """The run that a TOML file describes.
+
+    Raises:
+        ValueError: Says what to change.
+    """
+    from napari_edgeflow.training.config import read_config
+
+    settings = read_config(config)
+    _check_request(settings, resume, start_from)
+    from napari_edgeflow.training.loop import Trainer
+
+    with _progress() as (log, watch):
+        trainer = Trainer(settings, resume=resume, start_from=start_from, log=log)
+        watch(trainer)
+        _run(trainer, config)
+    if trainer.rank == 0:
+        weights = trainer.out / "weights.safetensors"
+        typer.echo(f"Trained {trainer.step} steps. Use the weights with --model {weights}")
+
+
+def _finetune(
+    data: str,
+    *,
+    model: str,
+    minutes: float,
+    out: Path | None,
+    name: str | None,
+    keep: bool,
+    as_lines: bool,
+) -> None:
+    """A better model for the user's own objects, among the user's models.
+
+    Raises:
+        typer.Exit: Stopped by the user.
+    """
+    from napari_edgeflow.cli.finetune import Request, as_json, finetune, in_words, json_line
+
+    new = name or f"{Path(model).stem}-{Path(data).resolve().name}"
+    request = Request(data, model, minutes, out or Path(new), new, keep)
+
+    def tell(stage: str, share: float, text: str) -> None:
+        typer.echo(json_line(stage, share, text) if as_lines else f"{share:4.0%} {stage}: {text}")
+
+    try:
+        outcome = finetune(request, tell)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; your models are as they were.", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(as_json(outcome) if as_lines else in_words(outcome))
 
 
 def _check_request(settings: TrainConfig, resume: bool, start_from: Path | None) -> None:
@@ -67,9 +142,14 @@ def _check_request(settings: TrainConfig, resume: bool, start_from: Path | None)
         )
     if start_from is not None and not start_from.is_file():
         raise ValueError(f"expected a .safetensors file to start from, got {start_from}")
-    missing = [folder for folder in settings.data if not Path(folder).is_dir()]
+    from napari_edgeflow.data.open import parse_spec
+
+    missing = [spec for spec in settings.data if not parse_spec(spec).path.exists()]
     if missing:
-        raise ValueError(f"expected folders with images/ and masks/, but {missing[0]} is none")
+        raise ValueError(
+            "expected folders with images/ and masks/, or other data sets (docs/data.md), but "
+            f"there is no {', no '.join(missing)}; correct 'data'"
+        )
 
 
 def _run(trainer: Trainer, config: Path) -> None:
@@ -80,13 +160,24 @@ def _run(trainer: Trainer, config: Path) -> None:
         ValueError: The training diverged.
     """
     try:
-        trainer.run()
-    except FloatingPointError as error:
-        raise ValueError(str(error)) from error
+        trained(trainer)
     except KeyboardInterrupt:
+        text = _stopped(trainer, config)
         if trainer.rank == 0:
-            typer.echo(_stopped(trainer, config), err=True)
+            typer.echo(text, err=True)
         raise typer.Exit(130) from None
+
+
+def trained(trainer: Trainer) -> None:
+    """Runs a trainer to its end.
+
+    Raises:
+        ValueError: The training diverged, or there is no memory or no TensorBoard for it.
+    """
+    try:
+        trainer.run()
+    except (FloatingPointError, MemoryError, ModuleNotFoundError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _stopped(trainer: Trainer, config: Path) -> str:
@@ -101,7 +192,7 @@ def _stopped(trainer: Trainer, config: Path) -> str:
 
 
 @contextmanager
-def _progress(settings: TrainConfig) -> Iterator[tuple[Log, Watch]]:
+def _progress() -> Iterator[tuple[Log, Watch]]:
     """(where log lines go, what shows a trainer's progress): a bar on a terminal, else lines."""
     from rich.console import Console, RenderableType
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -118,8 +209,8 @@ def _progress(settings: TrainConfig) -> Iterator[tuple[Log, Watch]]:
         def get_renderables(self) -> Iterator[RenderableType]:
             """The bar, up to date."""
             for trainer, task in running:
-                left = format_left(settings.minutes * 60 - trainer.elapsed_s)
-                self.update(task, completed=trainer.elapsed_s, step=trainer.step, left=left)
+                left = format_left(trainer.left_s)
+                self.update(task, completed=trainer.progress, step=trainer.step, left=left)
             yield from super().get_renderables()
 
     columns = (
@@ -130,7 +221,7 @@ def _progress(settings: TrainConfig) -> Iterator[tuple[Log, Watch]]:
     with Live(*columns, console=console, refresh_per_second=2) as progress:
 
         def watch(trainer: Trainer) -> None:
-            task = progress.add_task("", total=settings.minutes * 60, step=trainer.step, left="")
+            task = progress.add_task("", total=1, step=trainer.step, left="")
             running.append((trainer, task))
 
         yield lambda line: progress.console.print(line, highlight=False), watch

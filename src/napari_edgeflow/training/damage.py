@@ -48,8 +48,9 @@ def swollen(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
 
 def resized(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
     """Grown or shrunk by the same width everywhere."""
-    grown: BoolArray = _depth(mask) > rng.uniform(-0.15, 0.15) * _size(mask)
-    return grown
+    width = 1 + rng.uniform(0.02, 0.15) * _size(mask)
+    changed: BoolArray = _depth(mask) > (width if rng.random() < 0.5 else -width)
+    return changed
 
 
 def moved(mask: BoolArray, rng: np.random.Generator) -> BoolArray:

@@ -68,6 +68,9 @@ class Trainer:
         start_from: Weights file to start from when there is no checkpoint.
         log: Receives one line every ``config.log_every`` steps.
 
+    Attributes:
+        metadata: More texts to keep with the weights.
+
     Raises:
         ValueError: The settings ask for what the network has not, or the checkpoint is bad.
         WeightsError: ``start_from`` is of another network.
@@ -102,6 +105,7 @@ class Trainer:
         self.most_views = 0
         self.pool: list[View] = []
         self.recent: list[Scores] = []
+        self.metadata: dict[str, str] = {}
         self._shown: tuple[list[View], FloatArray] = ([], np.zeros((0, 0, 0), np.float32))
         if resume and (self.out / "checkpoint.pt").exists():
             self._load()
@@ -171,7 +175,7 @@ class Trainer:
         folder = self.out.parent / "pack"
         if self.rank == 0 and not (folder / "index.json").exists():
             try:
-                write_pack([Path(item) for item in self.config.data], folder, self.log)
+                write_pack(self.config.data, folder, self.log)
             except OSError as error:
                 raise DatasetError(f"{cannot_write(folder, error)}") from error
         agree(0.0)
@@ -370,6 +374,7 @@ class Trainer:
             "align": self.config.align,
             "input_side": str(self.config.phases[-1].side),
             "step": str(self.step),
+            **self.metadata,
         }
 
     def _load(self) -> None:

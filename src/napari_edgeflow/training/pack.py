@@ -17,13 +17,14 @@ from scipy import ndimage
 
 from napari_edgeflow._types import AnyArray
 from napari_edgeflow.data.base import Sample
-from napari_edgeflow.data.folder import FolderDataset
+from napari_edgeflow.data.open import dataset_name, open_dataset
 from napari_edgeflow.errors import DatasetError
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.stretch import estimate_stretch
 
 IGNORE = np.uint16(65535)
 MIN_AREA_PX = 24
+SPLIT = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,12 @@ class Pack:
 
 
 def write_pack(
-    folders: Sequence[Path], out: Path, progress: Callable[[str], None] | None = None
+    folders: Sequence[str | Path], out: Path, progress: Callable[[str], None] | None = None
 ) -> Pack:
     """Decodes every image of ``folders`` into ``out`` and returns the pack.
 
-    Images go through the same global stretch as in the viewer (``raster.stretch``).
+    ``folders`` are data sets as ``open_dataset`` takes them. Images go through the same
+    global stretch as in the viewer (``raster.stretch``).
 
     Raises:
         DatasetError: A data set is not what its format promises.
@@ -102,7 +104,7 @@ def write_pack(
     offset = 0
     with (out / "images.bin").open("wb") as pixels, (out / "labels.bin").open("wb") as ids:
         for folder in folders:
-            dataset = FolderDataset(folder)
+            dataset = open_dataset(folder, split=SPLIT)
             for sample in dataset:
                 labels = _ids(sample)
                 pixels.write(_rgb(sample).tobytes())
@@ -128,7 +130,7 @@ def check_pack(pack: Pack, folders: Sequence[str], where: Path) -> None:
     Raises:
         DatasetError: The pack holds other data sets.
     """
-    wanted = {Path(folder).resolve().name for folder in folders}
+    wanted = {dataset_name(folder, split=SPLIT) for folder in folders}
     found = {image.dataset for image in pack.images}
     if wanted and wanted != found:
         raise DatasetError(
