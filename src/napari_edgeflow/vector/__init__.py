@@ -1,0 +1,1 @@
+"""Polygons from masks, masks from polygons, and edits of polygons."""
