@@ -11,6 +11,8 @@ import pytest
 # Before napari is imported: the settings of whoever runs the tests must not matter, nor change.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-config-")) / "settings.yaml")
 os.environ["MPLBACKEND"] = "Agg"
+# The models of whoever runs the tests must not be listed, nor new ones written beside them.
+os.environ["NAPARI_EDGEFLOW_MODELS"] = tempfile.mkdtemp(prefix="napari-edgeflow-models-")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
