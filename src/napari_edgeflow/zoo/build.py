@@ -155,7 +155,9 @@ def load_weights(network: InteractiveNetwork, path: Path) -> None:
         shown = ", ".join(wrong[:3])
         raise WeightsError(
             f"{path} holds weights of another network: {len(wrong)} parameters are missing, "
-            f"left over or of another shape (for example {shown})"
+            f"left over or of another shape (for example {shown}); choose the network that its "
+            "metadata names, or make a model of a foreign checkpoint with 'napari-edgeflow models "
+            "import FILE'"
         )
     network.load_state_dict(state)
 
@@ -175,11 +177,14 @@ def save_weights(
     if half:
         kept = {name: value.half() for name, value in kept.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:  # save_file would make it readable by its owner alone
-        file.write(save(kept, metadata=dict(metadata)))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:  # save_file would make it readable by its owner alone
+            file.write(save(kept, metadata=dict(metadata)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def to_channels_last(network: InteractiveNetwork, device: torch.device) -> InteractiveNetwork:
