@@ -100,6 +100,59 @@ def test_a_weights_file_that_is_not_there(discs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_models_are_compared(discs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, stdout, stderr = run(
+        discs, "--compare", "watershed,grabcut", "--compare", "random-walker", "--max-clicks", 2,
+        "--out", out, "--jobs", 1,
+    )  # fmt: skip
+    assert code == 0, stderr
+    assert "# grabcut, random_walker against watershed" in stdout
+    assert "compare.png" in stdout
+
+    code, stdout, stderr = run(
+        "--compare-reports", out / "watershed", "--compare-reports", out / "grabcut",
+        "--out", tmp_path / "again",
+    )  # fmt: skip
+    assert code == 0, stderr
+    assert "# grabcut against watershed" in stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "at least one data set"),
+        (("DATA", "--model", "grabcut", "--compare", "grabcut,watershed"), "got both"),
+        (("DATA", "--compare", "grabcut"), "at least two models"),
+        (("DATA", "--compare-reports", "x"), "--compare-reports alone"),
+        (("--compare-reports", "x"), "at least two reports"),
+        (("grabcut:nowhere", "--model", "grabcut"), "Get it from https://"),
+        (("DATA", "--model", "grabcut", "--stop-iou", "0.5"), "--stop-iou"),
+        (("DATA", "--model", "grabcut", "--zoom", "twice"), "--zoom"),
+    ],
+)
+def test_what_cannot_be_meant(
+    discs: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    given = [str(discs) if word == "DATA" else word for word in arguments]
+    code, _, stderr = run(*given, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in " ".join(stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_zoom_flip_and_clicks_are_in_the_report(discs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, _, stderr = run(
+        discs, "--out", out, "--zoom", "ritm", "--zoom-side", 64, "--flip", "--max-clicks", 1,
+        "--max-objects", 1, "--min-area", 5, "--stop-iou", 1.1, "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, stderr
+    settings = json.loads((out / "report.json").read_text())["settings"]
+    expected = {"zoom": "ritm", "zoom_side": 64, "flip": True, "min_area_px": 5, "stop_iou": 1.1}
+    assert expected.items() <= settings.items()
+
+
 def test_ctrl_c_says_how_to_go_on(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

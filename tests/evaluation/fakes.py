@@ -107,3 +107,6 @@ class FakeSource:
 
     def find_device(self) -> str:
         return "cpu"
+
+    def options(self) -> dict[str, object]:
+        return {"zoom": "none"}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from napari_edgeflow._types import AnyArray, BoolArray, Click, Window
-from napari_edgeflow.evaluation.baselines import GrabCut, RandomWalker, square_around
+from napari_edgeflow.evaluation.baselines import GrabCut, RandomWalker, Watershed, square_around
 from napari_edgeflow.evaluation.noc import iou
 
-BASELINES = [GrabCut, RandomWalker]
+BASELINES = [GrabCut, RandomWalker, Watershed]
 
 
 def disc(size: int = 120, centre: tuple[int, int] = (70, 50), radius: int = 14) -> BoolArray:

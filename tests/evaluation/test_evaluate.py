@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,13 @@ def test_report_json_has_just_the_promised_keys(discs: Path, tmp_path: Path) -> 
             "miou_at",
             "drop_rate",
             "seconds_per_click_median",
+            "nof95",
+            "late85",
+            "late90",
+            "late95",
+            "stability",
+            "seconds_per_click_mean",
+            "long",
         ]
         assert entry["objects"] == 2
         assert entry["miou_at"] == [0.0] * 5
@@ -95,7 +104,8 @@ def test_report_md_has_a_row_for_each_set_and_kind(discs: Path, tmp_path: Path) 
         "set (1)",
         "another (1)",
     ]
-    assert rows[1].startswith("| set_discs | 6 | 1.00 | 1.00 | 1.00 | 0 | 0 | 1.000 |")
+    failures = " 0 |" * 6
+    assert rows[1].startswith(f"| set_discs | 6 | 1.00 | 1.00 | 1.00 |{failures} 1.000 |")
     assert len({row.count("|") for row in rows}) == 1
 
 
@@ -161,7 +171,10 @@ def test_progress_counts_up_to_the_end(discs: Path, tmp_path: Path) -> None:
     assert seen == [("Reading masks", 2, 2), *(("Clicking", n, 6) for n in range(7))]
 
 
-def test_several_processes_find_the_same(discs: Path, tmp_path: Path) -> None:
+def test_several_processes_find_the_same(
+    discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     source: SegmenterSource = ModelSource("grabcut")
     assert isinstance(source, ModelSource)
     one, two = (
@@ -174,10 +187,104 @@ def test_several_processes_find_the_same(discs: Path, tmp_path: Path) -> None:
     )
     assert one.miou_at == two.miou_at
     assert one.objects == two.objects == 3
-    rows = [read_records(tmp_path / f"out{n}/objects.csv") for n in (1, 2)]
-    assert {(r.key, r.clicks, r.ious) for r in rows[0]} == {
-        (r.key, r.clicks, r.ious) for r in rows[1]
-    }
+    rows = [
+        [replace(r, seconds=()) for r in read_records(tmp_path / f"out{n}/objects.csv")]
+        for n in (1, 2)
+    ]
+    assert rows[0] == rows[1]  # in the same order too
+    for path in (tmp_path / "out1/masks").rglob("*.png"):
+        other = tmp_path / "out2" / path.relative_to(tmp_path / "out1")
+        assert path.read_bytes() == other.read_bytes()
+    assert os.environ.get("OMP_NUM_THREADS") == "2"  # children only
+
+
+def test_several_processes_go_on_where_one_stopped(discs: Path, tmp_path: Path) -> None:
+    source, out = ModelSource("watershed"), tmp_path / "out"
+    whole = run_evaluation(Evaluation(source, (discs,), max_clicks=1), tmp_path / "whole")
+    run_evaluation(Evaluation(source, (discs,), max_clicks=1), out)
+    lines = (out / "objects.csv").read_text().splitlines(keepends=True)
+    (out / "objects.csv").write_text("".join(lines[:3]))
+    report = run_evaluation(Evaluation(source, (discs,), max_clicks=1), out, workers=2, resume=True)
+    assert report.datasets[0].miou_at == whole.datasets[0].miou_at
+    assert [r.key for r in read_records(out / "objects.csv")] == [
+        r.key for r in read_records(tmp_path / "whole/objects.csv")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["oracle", "empty"])
+def test_a_hundred_clicks(kind: str, discs: Path, tmp_path: Path) -> None:
+    report = run_evaluation(evaluation_of(kind, discs, max_clicks=100), tmp_path / "out")
+    (summary,) = report.datasets
+    assert summary.long is not None
+    expected = (1.0, 1.0, 0) if kind == "oracle" else (20.0, 100.0, 6)
+    assert (summary.noc90, summary.long.noc90, summary.long.nof90) == expected
+    text = (tmp_path / "out/report.md").read_text()
+    assert "| data set | NoC100@85 | NoC100@90 | NoC100@95 | NoF100@85 |" in text
+    assert json.loads((tmp_path / "out/report.json").read_text())["datasets"][0]["long"][
+        "noc85"
+    ] == (1.0 if kind == "oracle" else 100.0)
+
+
+@pytest.mark.parametrize("kind", ["oracle", "empty"])
+def test_a_published_data_set_through_the_whole_harness(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "GrabCut"
+    rows, columns = np.mgrid[:64, :64]
+    depth = 20 - np.hypot(rows - 30, columns - 34)
+    for number in range(2):
+        for folder, values in (
+            ("data_GT", np.where(depth > 0, 200, 0)),
+            ("boundary_GT", np.where(depth > 2, 255, np.where(depth > -2, 128, 0))),
+        ):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values.astype(np.uint8)).save(path / folder / f"{number}.bmp")
+    report = run_evaluation(Evaluation(FakeSource(kind), (f"grabcut:{path}",)), tmp_path / "out")
+    (summary,) = report.datasets
+    expected = 1.0 if kind == "oracle" else 20.0
+    assert (summary.dataset, summary.objects) == ("grabcut", 2)
+    assert (summary.noc85, summary.noc90, summary.noc95) == (expected,) * 3
+
+
+def test_overlapping_objects_are_clicked_whole(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 50), 60, np.uint8)).save(tmp_path / "a.png")
+    boxes = ((0, 0, 50, 40), (10, 10, 30, 30))
+    rows = [
+        {"id": i, "image_id": 1, "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]]}
+        for i, (x0, y0, x1, y1) in enumerate(boxes)
+    ]
+    image = {"id": 1, "file_name": "a.png", "height": 40, "width": 50}
+    (tmp_path / "a.json").write_text(json.dumps({"images": [image], "annotations": rows}))
+    run_evaluation(evaluation_of("full", tmp_path / "a.json"), tmp_path / "out")
+    found = {r.object_id: r for r in read_records(tmp_path / "out/objects.csv")}
+    assert {i: r.area_px for i, r in found.items()} == {1: 2000, 2: 400}
+    assert found[1].ious == (1.0,)
+    assert found[2].ious[0] == 400 / 2000
+
+
+def test_smaller_objects_can_be_asked_for_and_every_click_made(tmp_path: Path) -> None:
+    ids = np.zeros((30, 30), np.uint8)
+    ids[4:6, 4:6] = 1
+    write_sample(tmp_path / "d", "a", np.asarray(60 * ids, np.uint8), ids)
+    report = run_evaluation(
+        evaluation_of("oracle", tmp_path / "d", min_area_px=1, stop_iou=1.1), tmp_path / "out"
+    )
+    assert report.datasets[0].objects == 1
+    # an oracle leaves nothing to click on, so that it stops all the same
+    assert report.datasets[0].noc95 == 1.0
+    settings = json.loads((tmp_path / "out/settings.json").read_text())
+    assert (settings["min_area_px"], settings["stop_iou"]) == (1, 1.1)
+
+
+def test_everything_wrong_with_all_data_sets_is_said_at_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_discs(tmp_path / name, images=1)
+        write_sample(tmp_path / name, "zz", np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8))
+    write_sample(tmp_path / "three", "a", np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8))
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    with pytest.raises(DatasetError) as caught:
+        run_evaluation(evaluation_of("oracle", *folders), tmp_path / "out")
+    assert "3 problems" in str(caught.value)
+    for part in ("one: zz", "two: zz", "three: expected an object"):
+        assert part in str(caught.value)
 
 
 def test_a_bad_file_stops_it_before_the_first_click(discs: Path, tmp_path: Path) -> None:
@@ -189,7 +296,7 @@ def test_a_bad_file_stops_it_before_the_first_click(discs: Path, tmp_path: Path)
 
 def test_a_data_set_without_objects_is_refused(tmp_path: Path) -> None:
     write_sample(tmp_path / "d", "a", np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8))
-    with pytest.raises(DatasetError, match=r"object of 16 pixels.*no mask has one"):
+    with pytest.raises(DatasetError, match=r"d: expected an object of 16 pixels.*no mask has one"):
         run_evaluation(evaluation_of("oracle", tmp_path / "d"), tmp_path / "out")
 
 

@@ -110,3 +110,32 @@ def test_an_empty_data_set_has_no_figures() -> None:
 
 def test_without_a_second_click_nothing_dropped() -> None:
     assert summarise("d", [(0.97,)], [(1.0,)], 20).drop_rate == 0
+
+
+def test_more_than_twenty_clicks_are_told_apart() -> None:
+    # RITM's NoC20 and NoC100: three objects at 0.9 after 5, 20 and 60 clicks, one never
+    curves = [[0.0] * (n - 1) + [0.96] for n in (5, 20, 60)] + [[0.0] * 100]
+    summary = summarise("d", curves, [(1.0,)] * 4, max_clicks=100)
+    assert summary.noc90 == (5 + 20 + 20 + 20) / 4
+    assert (summary.nof90, summary.late90) == (2, 3)
+    assert summary.long is not None
+    assert summary.long.clicks == 100
+    assert summary.long.noc90 == (5 + 20 + 60 + 100) / 4
+    assert (summary.long.nof85, summary.long.nof90, summary.long.nof95) == (1, 1, 1)
+    assert len(summary.miou_at) == 100
+    assert summary.miou_at[19] == pytest.approx(0.96 / 2)
+
+
+def test_twenty_clicks_and_fewer_have_no_long_figures() -> None:
+    summary = summarise("d", [(0.0,) * 8], [(1.0,)], max_clicks=8)
+    assert summary.long is None
+    assert (summary.noc85, summary.nof95, summary.late95) == (8.0, 1, 1)
+
+
+def test_seconds_and_stability_of_all_clicks() -> None:
+    summary = summarise(
+        "d", [(0.1, 0.2), (0.3,)], [(1.0, 2.0), (6.0,)], 20, stabilities=[(0.5,), ()]
+    )
+    assert summary.seconds_per_click_mean == 3.0
+    assert summary.seconds_per_click_median == 2.0
+    assert summary.stability == 0.5

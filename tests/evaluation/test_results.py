@@ -27,6 +27,7 @@ def a_record(sample: str = "one", object_id: int = 3) -> ObjectRecord:
         ious=(0.1, 1 / 3, 0.95),
         seconds=(0.5, 0.25, 0.125),
         clicks=(Click(1, 2), Click(30, 4, False), Click(5, 6)),
+        stabilities=(0.25, 1 / 7),
     )
 
 
@@ -127,3 +128,23 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_text(path, "after \ud800")
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_table_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "objects.csv"
+    path.write_text(
+        "dataset,sample,object_id,area_px,field_of_view,ious,seconds,clicks_y_x_sign\n"
+        'd,s,1,20,64.0,0.5 0.75,0.1 0.2,"1,2,+ 3,4,-"\n'
+    )
+    (record,) = read_records(path)
+    assert record.ious == (0.5, 0.75)
+    assert record.stabilities == ()
+
+
+def test_a_table_is_sorted(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path, SETTINGS)
+    for sample in ("b", "a"):
+        results.add(a_record(sample), a_mask())
+    results.close()
+    results.sort([a_record("a").key, a_record("b").key])
+    assert [r.sample for r in read_records(tmp_path / "objects.csv")] == ["a", "b"]

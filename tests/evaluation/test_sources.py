@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from napari_edgeflow import Predictor, Session
+from napari_edgeflow._types import Click
 from napari_edgeflow.data.folder import FolderDataset
 from napari_edgeflow.errors import DeviceError, WeightsError
-from napari_edgeflow.evaluation.baselines import GrabCut, RandomWalker
+from napari_edgeflow.evaluation.baselines import GrabCut, RandomWalker, Watershed
 from napari_edgeflow.evaluation.clicker import click_on_object
-from napari_edgeflow.evaluation.sources import ModelSource
+from napari_edgeflow.evaluation.segmenters import SessionSegmenter
+from napari_edgeflow.evaluation.sources import ModelSource, Zoom
+from napari_edgeflow.evaluation.views import FixedView, RitmView
 from napari_edgeflow.zoo.build import build_network, save_weights
 
 from .fakes import write_discs
@@ -49,15 +52,43 @@ def test_the_masks_are_those_of_the_session(weights: Path, tmp_path: Path) -> No
     assert clicked.mask[row, column] == clicked.clicks[-1].is_positive
 
 
-def test_baselines_by_name() -> None:
-    assert isinstance(ModelSource("grabcut").build(), GrabCut)
-    assert isinstance(ModelSource("random_walker").build(), RandomWalker)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("grabcut", GrabCut),
+        ("random_walker", RandomWalker),
+        ("random-walker", RandomWalker),
+        ("watershed", Watershed),
+    ],
+)
+def test_baselines_have_no_weights_and_run_on_the_cpu(name: str, kind: type) -> None:
+    source = ModelSource(name, "cuda", "off", flip=True)
+    assert isinstance(source.build(), kind)
+    assert source.identify() == (name.replace("-", "_"), None)
+    assert source.find_device() == "cpu"
+    assert source.options() == {}
 
 
-def test_baselines_have_no_weights_and_run_on_the_cpu() -> None:
-    for name in ("grabcut", "random_walker"):
-        assert ModelSource(name, "cuda").identify() == (name, None)
-        assert ModelSource(name, "cuda").find_device() == "cpu"
+@pytest.mark.parametrize(
+    ("zoom", "kind"), [("on", SessionSegmenter), ("off", FixedView), ("ritm", RitmView)]
+)
+@pytest.mark.parametrize("flip", [False, True])
+def test_zoom_and_flip_are_used_and_told(
+    weights: Path, tmp_path: Path, zoom: Zoom, kind: type, flip: bool
+) -> None:
+    source = ModelSource(str(weights), "cpu", zoom, flip, 48)
+    segmenter = source.build()
+    assert isinstance(segmenter, kind)
+    side = {"zoom_side": 48} if zoom == "ritm" else {}
+    assert source.options() == {"zoom": zoom, "flip": flip, **side}
+    if zoom == "off":  # symmetric answers are the sign of flip averaging
+        sample = FolderDataset(write_discs(tmp_path / "discs", images=1))[0]
+        grey = np.asarray(sample.image[:, :64] // 2 + 40)
+        masks = []
+        for image, column in ((grey, 20), (grey[:, ::-1], 43)):
+            segmenter.begin(image, 96)
+            masks.append(segmenter.click(Click(30, column)))
+        assert np.array_equal(masks[0], masks[1][:, ::-1]) == flip
 
 
 def test_a_device_that_is_not_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

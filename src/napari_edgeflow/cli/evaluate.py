@@ -14,6 +14,14 @@ from napari_edgeflow.cli.plain_errors import plain_errors
 from napari_edgeflow.cli.segment import Device
 
 
+class ZoomChoice(StrEnum):
+    """Which part of the image a network sees."""
+
+    ON = "on"
+    OFF = "off"
+    RITM = "ritm"
+
+
 class ViewChoice(StrEnum):
     """What the simulated user looks at before the first click."""
 
@@ -22,22 +30,37 @@ class ViewChoice(StrEnum):
 
 
 def evaluate(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DIR...",
-            help="Data sets: folders with images/ and masks/ of the same names; masks hold ids, "
-            "0 background, 65535 ignore.",
-        ),
-    ],
     out: Annotated[Path, typer.Option(help="Folder for the report, of its own.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DATA...",
+            help="Data sets: folders with images/ and masks/ of the same names (masks hold ids, "
+            "0 background, 65535 ignore), published ones as they come, or NAME:PATH with grabcut, "
+            "berkeley, davis, coco_mval, voc, sbd, coco, lvis or coco_lvis.",
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="A name from 'napari-edgeflow models', a .safetensors file, grabcut or "
-            "random_walker."
+            help="A name from 'napari-edgeflow models', a .safetensors file, grabcut, "
+            "random-walker or watershed."
         ),
     ] = "default",
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL,MODEL...",
+            help="Instead of --model: several, on the same objects; the first is the reference.",
+        ),
+    ] = None,
+    compare_reports: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of data sets: folders of reports to compare, one option each.",
+        ),
+    ] = None,
     view: Annotated[
         ViewChoice,
         typer.Option(
@@ -50,34 +73,94 @@ def evaluate(
         typer.Option(min=1, help="Objects drawn at random from each data set. [default: all]"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of that draw.")] = 0,
-    max_clicks: Annotated[int, typer.Option(min=1, help="Clicks before giving up.")] = 20,
+    max_clicks: Annotated[
+        int, typer.Option(min=1, help="Clicks before giving up; 100 also reports NoC100.")
+    ] = 20,
+    min_area: Annotated[int, typer.Option(min=1, help="Smaller objects (px) are left out.")] = 16,
+    stop_iou: Annotated[
+        float, typer.Option(min=0.95, help="The user stops at this IoU; above 1 never.")
+    ] = 0.95,
+    zoom: Annotated[
+        ZoomChoice,
+        typer.Option(
+            help="on: as in the viewer; off: the same view at every click; ritm: as in RITM's "
+            "evaluation. Baselines have no zoom."
+        ),
+    ] = ZoomChoice.ON,
+    zoom_side: Annotated[
+        int, typer.Option(min=32, help="For --zoom ritm: longer side of the zoomed view.")
+    ] = 400,
+    flip: Annotated[
+        bool, typer.Option(help="Average the answers to the view and to its mirror image.")
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "--workers", min=1, help="Processes, of one thread each.")
+    ] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with an evaluation that stopped.")] = False,
 ) -> None:
     """Click on known objects like a careful user; write report.json, report.md and pictures."""
     with plain_errors():
-        from napari_edgeflow.evaluation.evaluate import Evaluation, run_evaluation
+        names = [name for given in compare or () for name in given.split(",") if name]
+        _check_request(data, names, compare_reports, is_model_given=model != "default")
+        from napari_edgeflow.evaluation import compare_run, evaluate
         from napari_edgeflow.evaluation.sources import ModelSource
 
-        evaluation = Evaluation(
-            source=ModelSource(model, device.value),
-            folders=tuple(folders),
+        sources = [
+            ModelSource(name, device.value, zoom.value, flip, zoom_side)
+            for name in names or [model]
+        ]
+        evaluation = evaluate.Evaluation(
+            source=sources[0],
+            folders=tuple(data or ()),
             view=view.value,
             max_objects=max_objects,
             seed=seed,
             max_clicks=max_clicks,
+            min_area_px=min_area,
+            stop_iou=stop_iou,
         )
+        pictures = "compare.png" if compare_reports or names else "curves.png and worst.png"
         try:
-            with _progress() as on_progress:
-                run_evaluation(
-                    evaluation, out, workers=workers, resume=resume, on_progress=on_progress
-                )
+            with _progress() as shown:
+                if compare_reports:
+                    compare_run.compare_reports(compare_reports, out, seed=seed)
+                elif names:
+                    compare_run.run_comparison(
+                        evaluation, sources, out, workers=jobs, resume=resume, on_progress=shown
+                    )
+                else:
+                    evaluate.run_evaluation(
+                        evaluation, out, workers=jobs, resume=resume, on_progress=shown
+                    )
         except KeyboardInterrupt:
             typer.echo(f"Stopped. What is done is in {out}; go on with --resume.", err=True)
             raise typer.Exit(130) from None
         typer.echo((out / "report.md").read_text(encoding="utf-8"))
-        typer.echo(f"Wrote report.json, report.md, curves.png and worst.png to {out}")
+        typer.echo(f"Wrote report.json, report.md, {pictures} to {out}")
+
+
+def _check_request(
+    data: list[str] | None,
+    names: list[str],
+    reports: list[Path] | None,
+    *,
+    is_model_given: bool,
+) -> None:
+    """Refuses what cannot be meant.
+
+    Raises:
+        ValueError: Says what to change.
+    """
+    if reports and (data or names or is_model_given):
+        raise ValueError(
+            "expected --compare-reports alone, with --out; data sets and models are those of the "
+            "reports"
+        )
+    if not reports and not data:
+        raise ValueError("expected at least one data set to evaluate on; see --help")
+    if names and is_model_given:
+        raise ValueError("expected --model or --compare, got both; name all models in --compare")
 
 
 @contextmanager

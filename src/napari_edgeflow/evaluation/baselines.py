@@ -1,6 +1,6 @@
-"""Two classics that need no training, for comparison: GrabCut and the random walker.
+"""Classics that need no training, for comparison: GrabCut, the random walker, the watershed.
 
-Both see what a network would see: a square of the field of view's size around the first
+All see what a network would see: a square of the field of view's size around the first
 click (moved into the image), scaled down to at most ``max_side`` pixels, and every click so far.
 Outside of the square the mask is empty.
 """
@@ -135,6 +135,29 @@ class RandomWalker(_CropBaseline):
             warnings.filterwarnings("ignore", "The probability range is outside", UserWarning)
             walked = random_walker(values, seeds, beta=self.beta, mode="cg_j", channel_axis=-1)
         return np.asarray(walked == 1, dtype=bool)
+
+
+class Watershed(_CropBaseline):
+    """scikit-image's watershed of the gradient, flooded from the frame and a disk at each click.
+
+    The gradient is Sobel's magnitude, in each pixel that of the colour where it is largest.
+    """
+
+    def __init__(self, max_side: int = 400) -> None:
+        super().__init__(max_side)
+
+    def _segment(self, pixels: _Bytes, clicks: list[Click]) -> BoolArray:
+        from skimage.filters import sobel
+        from skimage.segmentation import watershed
+
+        seeds = np.zeros(pixels.shape[:2], dtype=np.uint8)
+        _draw_frame(seeds, 2)
+        for click in clicks:
+            _draw_disk(seeds, click, seed_radius(max(seeds.shape)), 1 if click.is_positive else 2)
+        values = pixels.astype(np.float64) / 255
+        bands = [sobel(values[..., band]) for band in range(3)]  # type: ignore[no-untyped-call]
+        flooded = watershed(np.max(bands, axis=0), seeds)  # type: ignore[no-untyped-call]
+        return np.asarray(flooded == 1, dtype=np.bool_)
 
 
 def square_around(click: Click, side: float, shape: tuple[int, ...]) -> Window:

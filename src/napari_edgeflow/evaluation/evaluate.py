@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from napari_edgeflow.data.folder import FolderDataset
+from napari_edgeflow.data.base import Dataset
+from napari_edgeflow.data.open import parse_spec
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.evaluation.clicker import STOP_IOU
 from napari_edgeflow.evaluation.figures import draw_curves, draw_worst, worst_records
-from napari_edgeflow.evaluation.noc import DROP_CLICKS, DROP_MARGIN
+from napari_edgeflow.evaluation.noc import DROP_CLICKS, DROP_MARGIN, NOC_CLICKS
 from napari_edgeflow.evaluation.records import ObjectRecord
 from napari_edgeflow.evaluation.report import Report, make_report, write_report
 from napari_edgeflow.evaluation.results import ResultFolder
@@ -39,6 +40,10 @@ class IdentifiedSource(SegmenterSource, Protocol):
         """Where it will run."""
         ...
 
+    def options(self) -> dict[str, object]:
+        """How the weights are used, as far as it changes the masks."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -46,19 +51,23 @@ class Evaluation:
 
     Attributes:
         source: Of the segmenter.
-        folders: Data sets.
+        folders: Data sets: what ``open_dataset`` takes.
         view: What the user looks at before the first click.
         max_objects: Drawn at random from each data set; None takes all.
         seed: Of that draw.
         max_clicks: Clicks before giving up.
+        min_area_px: Smaller objects are left out.
+        stop_iou: IoU at which the user is content; above 1 every click is made.
     """
 
     source: IdentifiedSource
-    folders: tuple[Path, ...]
+    folders: tuple[str | Path, ...]
     view: View = "full"
     max_objects: int | None = None
     seed: int = 0
     max_clicks: int = 20
+    min_area_px: int = MIN_AREA_PX
+    stop_iou: float = STOP_IOU
 
     def settings(self) -> dict[str, object]:
         """All that decides the figures, for the report."""
@@ -68,12 +77,13 @@ class Evaluation:
             "seed": self.seed,
             "max_clicks": self.max_clicks,
             "device": self.source.find_device(),
+            **self.source.options(),
             "folders": [str(folder) for folder in self.folders],
-            "min_area_px": MIN_AREA_PX,
+            "min_area_px": self.min_area_px,
             "min_view_px": MIN_VIEW_PX,
-            "stop_iou": STOP_IOU,
+            "stop_iou": self.stop_iou,
             "miou_after_stop": "last value carried forward",
-            "noc_of_a_failure": self.max_clicks,
+            "noc_of_a_failure": min(self.max_clicks, NOC_CLICKS),
             "drop_clicks": f"2-{DROP_CLICKS}, of those made",
             "drop_margin": DROP_MARGIN,
         }
@@ -106,25 +116,24 @@ def run_evaluation(
     _check_out(out, evaluation.folders)
     name, sha256 = evaluation.source.identify()
     settings = evaluation.settings()
-    datasets = {dataset.name: dataset for dataset in open_datasets(evaluation.folders)}
+    opened = open_datasets(evaluation.folders)
+    datasets = {dataset.name: dataset for dataset in opened}
     targets = choose_targets(
-        list(datasets.values()),
+        opened,
         evaluation.view,
         max_objects=evaluation.max_objects,
         seed=evaluation.seed,
+        min_area_px=evaluation.min_area_px,
         on_progress=on_progress,
     )
-    jobs = [
-        Job(evaluation.source, datasets[dataset].path, target, evaluation.max_clicks)
-        for dataset, chosen in targets.items()
-        for target in chosen
-    ]
+    jobs = _jobs(evaluation, targets)
     identity = {"model": name, "weights_sha256": sha256, **settings}
     results = ResultFolder(out, identity, resume=resume)
     try:
         click_on_all(jobs, results, workers=workers, on_progress=on_progress)
     finally:
         results.close()
+    results.sort([job.target.key for job in jobs])
     records = _by_dataset(results, targets)
     told = {**settings, "workers": workers}  # changes the seconds, never the masks
     report = make_report(name, sha256, told, records, evaluation.max_clicks)
@@ -135,9 +144,18 @@ def run_evaluation(
     return report
 
 
-def _check_out(out: Path, folders: Sequence[Path]) -> None:
+def _jobs(evaluation: Evaluation, targets: Mapping[str, Sequence[Target]]) -> list[Job]:
+    """A job for each target; the data sets come in the order of their folders."""
+    return [
+        Job(evaluation.source, str(spec), target, evaluation.max_clicks, evaluation.stop_iou)
+        for spec, chosen in zip(evaluation.folders, targets.values(), strict=True)
+        for target in chosen
+    ]
+
+
+def _check_out(out: Path, specs: Sequence[str | Path]) -> None:
     """Refuse to mix predicted masks with a data set's own."""
-    for folder in folders:
+    for folder in (parse_spec(spec).path for spec in specs):
         if out.resolve().is_relative_to(folder.resolve()):
             raise ExportError(
                 f"expected a folder outside the data sets for the report, got {out}, which lies in "
@@ -157,7 +175,7 @@ def _by_dataset(
 
 def _draw_sheet(
     worst: Sequence[ObjectRecord],
-    datasets: Mapping[str, FolderDataset],
+    datasets: Mapping[str, Dataset],
     targets: Mapping[str, Sequence[Target]],
     results: ResultFolder,
     *,

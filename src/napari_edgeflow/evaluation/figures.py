@@ -27,7 +27,7 @@ _POSITIVE_COLOUR, _NEGATIVE_COLOUR = "#2ee62e", "#ff4040"
 
 def draw_curves(report: Report, path: Path) -> None:
     """Write a PNG with one panel per data set: its mean IoU after each click, all others grey."""
-    figure, panels = _panels(len(report.datasets), width=2.4, height=2.1)
+    figure, panels = panels_in_rows(len(report.datasets), width=2.4, height=2.1)
     for panel, summary in zip(panels, report.datasets, strict=False):
         clicks = range(1, len(summary.miou_at) + 1)
         for other in report.datasets:
@@ -65,9 +65,9 @@ def draw_worst(
         path: File to write.
         title: Above the sheet.
     """
-    figure, panels = _panels(len(shown), width=2.6, height=3.0, columns=4)
+    figure, panels = panels_in_rows(len(shown), width=2.6, height=3.0, columns=4)
     for panel, (record, sample, mask) in zip(panels, shown, strict=False):
-        truth = sample.labels == record.object_id
+        truth = sample.mask(record.object_id)
         window = window_to_show(truth, record.clicks)
         panel.imshow(_to_display(sample.image[window.slices]), cmap="gray")
         _outline(panel, truth[window.slices], _TRUTH_COLOUR)
@@ -98,7 +98,7 @@ def window_to_show(truth: BoolArray, clicks: Sequence[Click]) -> Window:
     return box.intersect(Window(0, 0, *truth.shape)) or Window(0, 0, *truth.shape)
 
 
-def _panels(
+def panels_in_rows(
     count: int, *, width: float, height: float, columns: int = _COLUMNS
 ) -> tuple[Figure, list[Axes]]:
     """A figure, and ``count`` axes of ``width`` × ``height`` inches in rows."""

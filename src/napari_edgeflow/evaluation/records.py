@@ -22,6 +22,7 @@ COLUMNS = (
     "ious",
     "seconds",
     "clicks_y_x_sign",
+    "stabilities",
 )
 
 
@@ -38,6 +39,8 @@ class ObjectRecord:
         ious: IoU after each click.
         seconds: Duration of each click.
         clicks: In order.
+        stabilities: IoU with the mask before, outside of the click's neighbourhood, for each
+            click but the first; none in files of earlier releases.
     """
 
     dataset: str
@@ -48,6 +51,7 @@ class ObjectRecord:
     ious: tuple[float, ...]
     seconds: tuple[float, ...]
     clicks: tuple[Click, ...]
+    stabilities: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, target: Target, clicked: ClickedObject) -> ObjectRecord:
@@ -61,6 +65,7 @@ class ObjectRecord:
             ious=clicked.ious,
             seconds=clicked.seconds,
             clicks=clicked.clicks,
+            stabilities=clicked.stabilities,
         )
 
     @property
@@ -86,6 +91,7 @@ def record_line(record: ObjectRecord) -> str:
             " ".join(repr(value) for value in record.ious),
             " ".join(repr(value) for value in record.seconds),
             " ".join(_click_text(click) for click in record.clicks),
+            " ".join(repr(value) for value in record.stabilities),
         )
     )
 
@@ -98,7 +104,7 @@ def read_records(path: Path) -> list[ObjectRecord]:
     """
     text = path.read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()[: text.count("\n")]))
-    if not rows or tuple(rows[0]) != COLUMNS:
+    if not rows or tuple(rows[0]) not in (COLUMNS, COLUMNS[:-1]):
         raise DatasetError(f"{path}: expected the columns {', '.join(COLUMNS)}; remove the file")
     try:
         return [_record(row) for row in rows[1:]]
@@ -113,7 +119,7 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _record(row: list[str]) -> ObjectRecord:
-    dataset, sample, object_id, area, view, ious, seconds, clicks = row
+    dataset, sample, object_id, area, view, ious, seconds, clicks, *rest = row
     return ObjectRecord(
         dataset=dataset,
         sample=sample,
@@ -123,6 +129,7 @@ def _record(row: list[str]) -> ObjectRecord:
         ious=tuple(float(value) for value in ious.split()),
         seconds=tuple(float(value) for value in seconds.split()),
         clicks=tuple(_click(text) for text in clicks.split()),
+        stabilities=tuple(float(value) for text in rest for value in text.split()),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -52,7 +52,7 @@ class ResultFolder:
                 )
             self._check_settings(settings)
             self.records = {record.key: record for record in read_records(table)}
-        _make_folder(path)
+        make_folder(path)
         write_text(path / "settings.json", json.dumps(settings, indent=2) + "\n")
         whole = header_line() + "".join(record_line(r) for r in self.records.values())
         write_text(table, whole)
@@ -81,6 +81,11 @@ class ResultFolder:
         dataset, sample, object_id = key
         return self.path / "masks" / dataset / f"{sample}_{object_id}.png"
 
+    def sort(self, keys: Sequence[Key]) -> None:
+        """Rewrite the table in the order of ``keys``, whoever was done first; after ``close``."""
+        rows = (record_line(self.records[key]) for key in keys)
+        write_text(self.path / "objects.csv", header_line() + "".join(rows))
+
     def close(self) -> None:
         """Close the table; what was added stays."""
         self._table.close()
@@ -104,7 +109,12 @@ class ResultFolder:
             )
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make ``path`` and those above it.
+
+    Raises:
+        ExportError: It cannot be made or written to.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         is_writable = os.access(path, os.W_OK | os.X_OK)

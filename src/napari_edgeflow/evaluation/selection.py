@@ -6,13 +6,14 @@ Both depend on the data alone, so that every model meets the same objects in the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from napari_edgeflow.data.base import Dataset, Sample
+from napari_edgeflow.data.check import CheckedReader
 
 View = Literal["full", "3x"]
 """``full``: the whole image; ``3x``: a square three times the object's longer side."""
@@ -20,7 +21,7 @@ View = Literal["full", "3x"]
 VIEWS: tuple[View, ...] = get_args(View)
 
 MIN_AREA_PX = 16
-"""Smaller objects are left out: nobody can draw them to an IoU of 0.9."""
+"""Smaller objects are left out unless asked for: nobody can draw them to an IoU of 0.9."""
 
 MIN_VIEW_PX = 64
 """Nobody zooms in further than this."""
@@ -53,20 +54,25 @@ class Target:
 
 
 def list_targets(
-    dataset: Dataset, view: View, on_sample: Callable[[], object] | None = None
+    dataset: Dataset,
+    view: View,
+    *,
+    min_area_px: int = MIN_AREA_PX,
+    reader: CheckedReader | None = None,
 ) -> list[Target]:
-    """Every object of at least 16 pixels, in the data set's order.
+    """Every object of at least ``min_area_px`` pixels, in the data set's order.
 
     Args:
         dataset: Where they are; all of its files are read and so checked.
         view: What the user looks at.
-        on_sample: Called after each sample, for progress.
+        min_area_px: Smaller objects are left out.
+        reader: Collects what is wrong with the files; None stops at the first.
 
     Raises:
-        DatasetError: A file is bad.
+        DatasetError: A file is bad, and there is no ``reader``.
     """
     targets: list[Target] = []
-    for index, sample in enumerate(dataset):
+    for index, sample in enumerate(dataset) if reader is None else reader.read(dataset):
         sides = longer_sides(sample)
         targets.extend(
             Target(
@@ -78,10 +84,8 @@ def list_targets(
                 field_of_view=field_of_view(view, sample.shape, sides[object_id]),
             )
             for object_id, area in sample.areas().items()
-            if area >= MIN_AREA_PX
+            if area >= min_area_px
         )
-        if on_sample is not None:
-            on_sample()
     return targets
 
 
@@ -112,13 +116,15 @@ def field_of_view(view: View, shape: tuple[int, int], longer_side: int) -> float
 
 def longer_sides(sample: Sample) -> dict[int, int]:
     """Longer side in pixels of the box of every object, by id."""
-    rows, columns = np.nonzero(sample.labels)
-    ids = sample.labels[rows, columns]
-    size = int(ids.max()) + 1 if len(ids) else 1
-    longest = np.zeros(size, dtype=np.int64)
-    for places in (rows, columns):
-        low, high = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
-        np.minimum.at(low, ids, places)
-        np.maximum.at(high, ids, places)
-        np.maximum(longest, np.where(high >= 0, high - low + 1, 0), out=longest)
-    return {int(i): int(longest[i]) for i in np.flatnonzero(longest)}
+    sides: dict[int, int] = {}
+    for labels in sample.layers:
+        rows, columns = np.nonzero(labels)
+        ids, numbers = np.unique(labels[rows, columns], return_inverse=True)
+        longest = np.zeros(len(ids), dtype=np.int64)
+        for places in (rows, columns):
+            low, high = np.full(len(ids), np.iinfo(np.int64).max), np.full(len(ids), -1)
+            np.minimum.at(low, numbers, places)
+            np.maximum.at(high, numbers, places)
+            np.maximum(longest, high - low + 1, out=longest)
+        sides.update(zip(ids.tolist(), longest.tolist(), strict=True))
+    return sides
