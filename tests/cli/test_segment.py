@@ -19,7 +19,7 @@ from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, FloatA
 from napari_edgeflow.cli import app, segment_run
 from napari_edgeflow.cli.segment import parse_click
 from napari_edgeflow.errors import DeviceError
-from napari_edgeflow.inference.predictor import RawPrediction
+from napari_edgeflow.inference.predictor import RawPrediction, SupportsPredict
 
 
 class BrightPixels:
@@ -29,6 +29,11 @@ class BrightPixels:
     device_line = "bright · no device"
     click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
     input_side = 128
+    takes_prior = True
+
+    @property
+    def stages(self) -> tuple[SupportsPredict, ...]:
+        return (self,)
 
     def __init__(self) -> None:
         self.priors: list[FloatArray | None] = []
@@ -183,6 +188,8 @@ def test_a_mask_may_be_replaced_by_the_result(tmp_path: Path, predictor: BrightP
         ("1,2,0", Click(1, 2, False)),
         ("1,2", Click(1, 2, True)),
         ("-0.4,1e1,+", Click(-0.4, 10, True)),
+        ("5,6,b", Click(5, 6, is_boundary=True)),
+        ("5,6,Boundary", Click(5, 6, is_boundary=True)),
     ],
 )
 def test_clicks_are_read(text: str, click: Click) -> None:
@@ -200,7 +207,10 @@ def test_clicks_that_make_no_sense(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--click", "60,70,*"], "expected a click as Y,X,+ or Y,X,- in pixels, got '60,70,*'"),
+        (
+            ["--click", "60,70,*"],
+            "Y,X,+ or Y,X,- or Y,X,b in pixels, got '60,70,*'",
+        ),
         (["--click", "128,70,+"], "inside the image of 128×128 px (Y,X from 0,0), got 128,70"),
         (["--click", "60,70,+", "--click", "-3,5,-"], "got -3,5"),
         (["--click", "60,70,-"], "expected a click on the object, got only clicks beside it"),
@@ -302,3 +312,18 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_boundary_clicks_go_to_models_that_take_them(
+    tmp_path: Path, predictor: BrightPixels
+) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", _image())
+    out = tmp_path / "mask.tif"
+    clicks = ["--click", "60,70,+", "--click", "60,25,b"]
+    refused = _run(tmp_path / "image.tif", *clicks, "--out", out)
+    assert refused.exit_code == 2
+    assert "positive or negative clicks, got a boundary click" in refused.stderr
+    assert not out.exists()
+    predictor.click_kinds = ("positive", "boundary")
+    assert _run(tmp_path / "image.tif", *clicks, "--out", out).exit_code == 0
+    assert _iou(tifffile.imread(out) == 1, _truth()) > 0.97

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_edgeflow._types import BoolArray, Click, ClickKind, FloatArray
-from napari_edgeflow.inference.predictor import RawPrediction
+from napari_edgeflow.inference.predictor import RawPrediction, SupportsPredict
 
 
 class ColourPredictor:
@@ -26,6 +26,12 @@ class ColourPredictor:
         self.images: list[FloatArray] = []
         self.clicks: list[list[Click]] = []
         self.priors: list[FloatArray | None] = []
+
+    takes_prior = True
+
+    @property
+    def stages(self) -> tuple[SupportsPredict, ...]:
+        return (self,)
 
     @property
     def n_runs(self) -> int:

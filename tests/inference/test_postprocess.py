@@ -115,3 +115,66 @@ def test_box_of_a_mask_in_raster_pixels() -> None:
     assert mask_box(mask, WINDOW) is None
     mask[3, 7] = mask[40, 50] = True
     assert mask_box(mask, WINDOW) == Window(13, 27, 51, 71)
+
+
+def _ramp() -> FloatArray:
+    """Probability falls from left to right: 0.5 between columns 31 and 32."""
+    return np.broadcast_to(1 - (np.arange(64, dtype=np.float32) + 0.5) / 64, (64, 64)).copy()
+
+
+def _crosses(mask: BoolArray, row: int, column: int) -> bool:
+    around = mask[row - 1 : row + 2, column - 1 : column + 2]
+    return bool(around.any() and not around.all())
+
+
+@pytest.mark.parametrize("column", [27, 29, 31, 32, 34, 36])
+def test_boundary_passes_through_a_boundary_click(column: int) -> None:
+    probs = _ramp()
+    plain = probs > 0.5
+    mask = _mask(probs, [Click(42, column + 20, is_boundary=True)])
+    assert _crosses(mask, 32, column)
+    rows, columns = np.nonzero(mask != plain)
+    if column in (31, 32):
+        assert not len(rows)
+        return
+    # A dent or a bump: connected, near the click, on the click's side of the old boundary.
+    assert np.hypot(rows - 32, columns - column).max() <= 6.4
+    wanted = (columns >= column) & (columns <= 31) if column < 32 else (columns <= column)
+    assert wanted.all()
+    assert ndimage.label(mask)[1] == ndimage.label(~mask)[1] == 1
+
+
+@pytest.mark.parametrize("column", [2, 20, 42, 60])
+def test_a_boundary_click_far_from_the_boundary_changes_nothing(column: int) -> None:
+    probs = _ramp()
+    assert np.array_equal(_mask(probs, [Click(42, column + 20, is_boundary=True)]), probs > 0.5)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.9])
+def test_a_boundary_click_makes_no_boundary_where_there_is_none(value: float) -> None:
+    mask = _mask(_plane(value), [Click(42, 52, is_boundary=True)])
+    assert (mask == (value > 0.5)).all()
+
+
+def test_a_wall_of_lower_probability_stops_the_boundary() -> None:
+    probs = _ramp()
+    probs[:, 33] = 0.01
+    changed = _mask(probs, [Click(42, 55, is_boundary=True)])
+    assert np.array_equal(changed, probs > 0.5)
+
+
+def test_signed_clicks_are_obeyed_before_boundary_clicks() -> None:
+    clicks = [Click(42, 49), Click(42, 48, is_boundary=True), Click(42, 47, is_positive=False)]
+    mask = _mask(_ramp(), clicks)
+    assert mask[32, 29]
+    assert not mask[32, 27]
+    assert _crosses(mask, 32, 28)
+
+
+def test_a_boundary_click_is_no_part_to_keep() -> None:
+    probs = _plane(0.0)
+    probs[5:10, 5:10] = 1
+    probs[30:60, 30:60] = 1
+    on_small = Click(15, 25, is_boundary=True)
+    assert _mask(probs, [on_small], largest=True).sum() == 900
+    assert _mask(probs, [on_small, Click(17, 27)], largest=True).sum() == 25

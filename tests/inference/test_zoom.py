@@ -11,6 +11,7 @@ from napari_edgeflow._types import Click, Window
 from napari_edgeflow.inference.zoom import (
     MIN_WINDOW_PX,
     View,
+    adaptive_expansion,
     choose_view,
     first_window,
     keeps_window,
@@ -173,3 +174,20 @@ def test_prior_is_moved_to_a_fraction_of_a_pixel() -> None:
     places = (np.arange(96) + 0.5) * 70 / 96
     expected = (120 + places)[:, None] + 3 * (110 + places)[None, :]
     assert np.abs(moved - expected).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"), [(10, 2.1), (20, 1.7), (27, 1.42), (28, 1.4), (100, 1.4), (0.1, 2.496)]
+)
+def test_small_objects_get_wide_windows(side: float, expected: float) -> None:
+    """max(2.5 − 4·√(box / view), 1.4) of a square in a view of 100 px, or of 1000 · 100."""
+    scale = 1000 if side < 1 else 1
+    box = Window(5, 7, 5 + round(side * scale), 7 + round(side * scale))
+    found = adaptive_expansion(box, Window(0, 0, 100 * scale, 100 * scale))
+    assert found == pytest.approx(expected)
+
+
+def test_the_window_is_as_wide_as_asked() -> None:
+    box, shape = Window(400, 400, 500, 500), (1000, 1000)
+    assert object_window(box, (), shape).shape == (140, 140)
+    assert object_window(box, (), shape, 2.1).shape == (210, 210)

@@ -11,18 +11,20 @@ import typer
 from napari_edgeflow.cli.plain_errors import plain_errors
 
 if TYPE_CHECKING:
-    from napari_edgeflow._types import Click
+    from napari_edgeflow._types import Click, ClickKind
 
-_SIGNS = {
-    "+": True,
-    "pos": True,
-    "positive": True,
-    "1": True,
-    "-": False,
-    "−": False,
-    "neg": False,
-    "negative": False,
-    "0": False,
+_KINDS: dict[str, ClickKind] = {
+    "+": "positive",
+    "pos": "positive",
+    "positive": "positive",
+    "1": "positive",
+    "-": "negative",
+    "−": "negative",
+    "neg": "negative",
+    "negative": "negative",
+    "0": "negative",
+    "b": "boundary",
+    "boundary": "boundary",
 }
 
 
@@ -39,9 +41,9 @@ def segment(
     click: Annotated[
         list[str],
         typer.Option(
-            help="Row, column and sign of a click, such as 120,85,+ on the object or 140,30,- "
-            "beside it; again for every click.",
-            metavar="Y,X,+|-",
+            help="Row, column and kind of a click, such as 120,85,+ on the object or 140,30,- "
+            "beside it; again for every click. Some models take b: on the object's boundary.",
+            metavar="Y,X,+|-|b",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Label image to write: .tif, .tiff or .png.")],
@@ -75,7 +77,7 @@ def segment(
 
 
 def parse_click(text: str) -> Click:
-    """The click that ``Y,X,SIGN`` names; without a sign it is positive.
+    """The click that ``Y,X,KIND`` names; without a kind it is positive.
 
     Raises:
         ValueError: It is written otherwise.
@@ -83,13 +85,13 @@ def parse_click(text: str) -> Click:
     from napari_edgeflow._types import Click
 
     parts = [part.strip() for part in text.split(",")]
-    sign = parts[2].lower() if len(parts) == 3 else "+"
+    kind = parts[2].lower() if len(parts) == 3 else "+"
     try:
-        if len(parts) not in (2, 3) or sign not in _SIGNS:
+        if len(parts) not in (2, 3) or kind not in _KINDS:
             raise ValueError(text)
-        return Click(float(parts[0]), float(parts[1]), _SIGNS[sign])
+        return Click.of_kind(float(parts[0]), float(parts[1]), _KINDS[kind])
     except ValueError:
         raise ValueError(
-            f"expected a click as Y,X,+ or Y,X,- in pixels, got {text!r}; for example "
+            f"expected a click as Y,X,+ or Y,X,- or Y,X,b in pixels, got {text!r}; for example "
             "--click 120,85,+"
         ) from None

@@ -145,7 +145,9 @@ def _run_clicks(
         ),
         start=1,
     ):
-        prediction = session.add_click(click.y, click.x, click.is_positive)
+        prediction = session.add_click(
+            click.y, click.x, click.is_positive, is_boundary=click.is_boundary
+        )
         if verbose:
             timings = session.timings
             typer.echo(

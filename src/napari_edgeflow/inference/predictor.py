@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
@@ -53,6 +54,16 @@ class SupportsPredict(Protocol):
     @property
     def click_kinds(self) -> tuple[ClickKind, ...]:
         """Kinds of clicks it takes."""
+        ...
+
+    @property
+    def takes_prior(self) -> bool:
+        """True when it makes use of the step before, or of a mask made elsewhere."""
+        ...
+
+    @property
+    def stages(self) -> tuple[SupportsPredict, ...]:
+        """What answers one after the other, zooming in between; itself alone for most."""
         ...
 
     def predict(
@@ -141,6 +152,22 @@ class Predictor:
     def click_kinds(self) -> tuple[ClickKind, ...]:
         """Kinds of clicks that the network takes."""
         return self._spec.click_kinds
+
+    @property
+    def takes_prior(self) -> bool:
+        """True when the network makes use of the step before."""
+        return self._spec.prior != "none"
+
+    @property
+    def stages(self) -> tuple[Predictor, ...]:
+        """The network's stages, each as a predictor that shares its weights."""
+        parts = self._network.stages
+        return (self,) if len(parts) == 1 else tuple(self._with(part) for part in parts)
+
+    def _with(self, network: InteractiveNetwork) -> Predictor:
+        other = copy.copy(self)
+        other._network = network
+        return other
 
     @property
     def device_line(self) -> str:

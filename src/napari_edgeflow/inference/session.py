@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, Prediction, Window
+from napari_edgeflow._types import BoolArray, Click, ClickKind, Prediction, Window
+from napari_edgeflow.clicks.encode import kind_index
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.inference.cascade import step_computer
 from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
 from napari_edgeflow.inference.predictor import SupportsPredict
-from napari_edgeflow.inference.steps import DECISION, Run, Start, Step, StepComputer
+from napari_edgeflow.inference.steps import DECISION, Run, Start, Step
 from napari_edgeflow.inference.zoom import MAX_WINDOW_PX
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
@@ -69,7 +71,8 @@ class Session:
         bands = default_bands(self.source.n_bands)
         stretch = stretch or estimate_stretch(self.source, bands)
         _check_stretch(stretch, len(bands))
-        self._computer = StepComputer(self.source, predictor, bands, stretch)
+        self._predictor = predictor
+        self._computer = step_computer(self.source, predictor, bands, stretch)
         self._threshold, self._largest_component = DECISION, True
         self._steps: OrderedDict[_Key, Step] = OrderedDict()
         self._start: Start | None = None
@@ -91,6 +94,11 @@ class Session:
         self.timings = Timings()
 
     # -- what is known -----------------------------------------------------------------
+
+    @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks that the model takes: ``positive``, ``negative``, ``boundary``."""
+        return self._predictor.click_kinds
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -147,19 +155,24 @@ class Session:
 
     # -- clicks ------------------------------------------------------------------------
 
-    def add_click(self, y: float, x: float, is_positive: bool = True) -> Prediction:
+    def add_click(
+        self, y: float, x: float, is_positive: bool = True, *, is_boundary: bool = False
+    ) -> Prediction:
         """The mask after one click more.
 
         Args:
             y: Row in level-0 pixels, pixel centres on the integers.
             x: Column.
             is_positive: On the object or beside it.
+            is_boundary: On the object's boundary, whatever ``is_positive`` says; corrects an
+                object that there already is, for the models that take such clicks.
 
         Raises:
-            ValueError: The click lies outside the raster.
+            ValueError: The click lies outside the raster, the model does not take its kind,
+                or it is the object's first and on its boundary.
             RasterError: The pixels cannot be read, or the clicks span more than 4096 px.
         """
-        prediction = self.set_clicks((*self.clicks, Click(y, x, is_positive)))
+        prediction = self.set_clicks((*self.clicks, Click(y, x, is_positive, is_boundary)))
         if prediction is None:
             raise RuntimeError("a click always gives a prediction")
         return prediction
@@ -177,12 +190,15 @@ class Session:
             should_stop: Asked before every run of the network.
 
         Raises:
-            ValueError: A click lies outside the raster.
+            ValueError: A click lies outside the raster, is of a kind that the model does not
+                take, or on the boundary of an object on which there is no click yet.
             Cancelled: ``should_stop`` said so; nothing has changed.
         """
         wanted = tuple(clicks)
         for click in wanted:
             self._check_inside(click)
+            kind_index(click, self.click_kinds)
+        self._check_boundary(wanted)
         if wanted == self.clicks:
             return self._prediction
         self._compute(wanted, should_stop)
@@ -273,6 +289,17 @@ class Session:
                 f"are 0…{height - 1} and columns 0…{width - 1}; give its row first, then its column"
             )
 
+    def _check_boundary(self, clicks: tuple[Click, ...]) -> None:
+        """A boundary click needs a positive click before it, or a mask to start from."""
+        for click in clicks:
+            if click.is_positive or self._start is not None:
+                return
+            if click.is_boundary:
+                raise ValueError(
+                    "expected a click on the object before one on its boundary, got the boundary "
+                    f"click y={click.y:g}, x={click.x:g}; click on the object first"
+                )
+
     def _compute(self, clicks: tuple[Click, ...], should_stop: Callable[[], bool] | None) -> None:
         """Makes sure that the steps of all prefixes of ``clicks`` needed are known."""
         run = Run() if should_stop is None else Run(should_stop)
@@ -287,6 +314,8 @@ class Session:
         self.timings = Timings(run.read_s, run.network_s, 0.0)
 
     def _step(self, before: Step | None, clicks: tuple[Click, ...], run: Run) -> Step:
+        if self._start is not None and not self._predictor.takes_prior:
+            clicks = (self._start.innermost(), *clicks)  # all that such a model can know of it
         if before is not None:
             return self._computer.later(before, clicks, run)
         if self._start is not None:

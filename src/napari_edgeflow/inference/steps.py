@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
+from napari_edgeflow.clicks.simulate import next_click
 from napari_edgeflow.errors import Cancelled, RasterError
 from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
 from napari_edgeflow.inference.predictor import SupportsPredict, network_shape
@@ -39,6 +41,13 @@ class Start:
     window: Window
     mask: BoolArray
 
+    def innermost(self) -> Click:
+        """A positive click on the mask's pixel that lies farthest from its border."""
+        click = next_click(self.mask, np.zeros_like(self.mask))
+        if click is None:
+            raise RuntimeError("a mask to start from has at least one pixel")
+        return Click(click.y + self.window.y0, click.x + self.window.x0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
@@ -49,12 +58,14 @@ class Step:
         logits: ``(h, w) float32`` of the network's input size.
         prior: ``(h, w) float32``: goes into the next click.
         box: The object's box after this click at threshold 0.5, None when it is empty.
+        whole: The window from which was zoomed in, where a coarse stage saw one.
     """
 
     view: View
     logits: FloatArray
     prior: FloatArray
     box: Window | None
+    whole: Window | None = None
 
     def window_probs(self) -> FloatArray:
         """``(h, w) float32 in [0, 1]`` of the view's window, one value a level-0 pixel."""
@@ -79,9 +90,22 @@ class Run:
     network_s: float = 0.0
 
 
+class ComputesSteps(Protocol):
+    """Turns clicks into steps; a step follows from the one before, the clicks and the pixels."""
+
+    def first(self, click: Click, field_of_view: float | None, run: Run) -> Step:
+        """The step after the first click of an object."""
+
+    def first_correction(self, start: Start, clicks: tuple[Click, ...], run: Run) -> Step:
+        """The step after the first click on a mask made elsewhere."""
+
+    def later(self, before: Step, clicks: tuple[Click, ...], run: Run) -> Step:
+        """The step after any further click."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StepComputer:
-    """Computes steps for one raster; holds no state of its own.
+    """Computes steps for one raster with a single stage; holds no state of its own.
 
     Attributes:
         source: The raster.
@@ -108,13 +132,12 @@ class StepComputer:
             closer = object_window(box, (click,), self.source.shape)
             if max(closer.shape) < CLOSER_BELOW * max(window.shape):
                 window = closer
-        return self._look(window, (click,), None, run)
+        return self.look(window, (click,), None, run)
 
     def first_correction(self, start: Start, clicks: tuple[Click, ...], run: Run) -> Step:
         """The first click on a mask made elsewhere."""
         window = object_window(start.window, clicks, self.source.shape)
-        view = self._view(window)
-        return self._grow(window, clicks, (view, self._start_prior(start, view)), run)
+        return self.grow(window, clicks, self.start_prior(start, window), run)
 
     def later(self, before: Step, clicks: tuple[Click, ...], run: Run) -> Step:
         """Any further click; the window grows while the mask touches its border."""
@@ -126,31 +149,33 @@ class StepComputer:
             window = object_window(before.box, clicks, self.source.shape)
             if keeps_window(old, window, clicks):
                 window = old
-        return self._grow(window, clicks, (before.view, before.prior), run)
+        return self.grow(window, clicks, (before.view, before.prior), run)
 
-    def _grow(
+    def grow(
         self, window: Window, clicks: tuple[Click, ...], prior: tuple[View, FloatArray], run: Run
     ) -> Step:
-        step = self._look(window, clicks, prior, run)
+        """A look at the window, and at larger ones while the mask touches the border."""
+        step = self.look(window, clicks, prior, run)
         for _ in range(MOST_GROWTHS):
             grown = touched_window(step.logits > 0, step.view.window, self.source.shape)
             if grown is None:
                 break
-            step = self._look(grown, clicks, prior, run)
+            step = self.look(grown, clicks, prior, run)
         return step
 
     def _view(self, window: Window, side: int | None = None) -> View:
         input_shape = network_shape(window.shape, side or self.predictor.input_side)
         return choose_view(window, self.source.levels, self.source.shape, input_shape)
 
-    def _start_prior(self, start: Start, view: View) -> FloatArray:
-        """The prior for the mask to start from, at the view's input size."""
+    def start_prior(self, start: Start, window: Window) -> tuple[View, FloatArray]:
+        """The window's view, and the prior for the mask to start from at its input size."""
+        view = self._view(window)
         whole = np.zeros(view.window.shape, np.float32)
         common = start.window.intersect(view.window)
         if common is not None:
             part = start.mask[common.relative_to(start.window).slices]
             whole[common.relative_to(view.window).slices] = part
-        return self.predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
+        return view, self.predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
 
     def _glance(self, window: Window, click: Click, run: Run) -> Window | None:
         """The box of what the click seems to mean, None when nothing answers it."""
@@ -161,7 +186,7 @@ class StepComputer:
         run.network_s += time.perf_counter() - began
         return _object_box(Step(view, _finite(logits), logits, None), (click,))
 
-    def _look(
+    def look(
         self,
         window: Window,
         clicks: tuple[Click, ...],

@@ -18,6 +18,7 @@ MAX_WINDOW_PX = 4096
 DEFAULT_VIEW_PX = 1024
 LARGEST_WHOLE_PX = 2048
 EXPANSION = 1.4
+WIDEST_EXPANSION = 2.5
 SAME_WINDOW_IOU = 0.5
 
 
@@ -67,10 +68,26 @@ def first_window(click: Click, shape: tuple[int, int], field_of_view: float | No
     return _square(row + 0.5, column + 0.5, (side, side), shape)
 
 
-def object_window(box: Window, clicks: Sequence[Click], shape: tuple[int, int]) -> Window:
+def adaptive_expansion(box: Window, view: Window) -> float:
+    """From 2.5 for the smallest objects of a view down to 1.4, by the square root of the share.
+
+    The adaptive margin of intention-aware feature propagation (section 3.2), in the numbers
+    of its published code: max(2.5 − 4·√(box / view), 1.4).
+    """
+    share = (box.height * box.width) / (view.height * view.width)
+    return max(WIDEST_EXPANSION - 4 * math.sqrt(share), EXPANSION)
+
+
+def object_window(
+    box: Window,
+    clicks: Sequence[Click],
+    shape: tuple[int, int],
+    expansion: float = EXPANSION,
+) -> Window:
     """The object's box and all clicks, expanded, moved into the raster.
 
-    The expansion is 1.4 (RITM's ZoomIn); the shorter side is at least half the longer.
+    The expansion is 1.4 (RITM's ZoomIn) unless given; the shorter side is at least half the
+    longer.
 
     Raises:
         RasterError: Box and clicks span more than a window may.
@@ -84,8 +101,8 @@ def object_window(box: Window, clicks: Sequence[Click], shape: tuple[int, int]) 
             "can be looked at together; take back the last click, finish this part of the "
             "object and click the rest as another one"
         )
-    height = max(box.height * EXPANSION, MIN_WINDOW_PX)
-    width = max(box.width * EXPANSION, MIN_WINDOW_PX)
+    height = max(box.height * expansion, MIN_WINDOW_PX)
+    width = max(box.width * expansion, MIN_WINDOW_PX)
     longer = max(height, width)
     sides = (max(height, longer / 2), max(width, longer / 2))
     sides = (min(sides[0], MAX_WINDOW_PX), min(sides[1], MAX_WINDOW_PX))
