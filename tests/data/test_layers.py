@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,9 @@ from hypothesis import strategies as st
 from napari_edgeflow.data.base import Sample
 from napari_edgeflow.data.layers import one_layer_each, stack_masks
 from napari_edgeflow.errors import DatasetError
+from napari_edgeflow.training.pack import write_pack
+
+from .published import write_coco
 
 SHAPE = (9, 11)
 
@@ -69,3 +74,13 @@ def test_the_background_is_no_object() -> None:
     sample = Sample("s", labels.astype(np.uint8), labels, labels < 0)
     assert not sample.mask(0).any()
     assert sample.areas() == {}
+
+
+def test_training_gets_every_overlapping_object_whole(tmp_path: Path) -> None:
+    dataset = write_coco(tmp_path / "coco", "train")
+    pack = write_pack([f"coco:{dataset}"], tmp_path / "pack")
+    # 36 pixels, and 18, which is too small to learn from but is there
+    assert [item.box for item in pack.objects] == [(2, 2, 8, 8)]
+    first, second = (pack.labels(i) for i in range(2))
+    assert [(first == 1).sum(), (second == 2).sum()] == [36, 18]
+    np.testing.assert_array_equal(pack.image(0), pack.image(1))

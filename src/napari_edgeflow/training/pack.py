@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from napari_edgeflow._types import AnyArray
 from napari_edgeflow.data.base import Sample
+from napari_edgeflow.data.layers import one_layer_each
 from napari_edgeflow.data.open import dataset_name, open_dataset
 from napari_edgeflow.errors import DatasetError
 from napari_edgeflow.raster.open import open_raster
@@ -105,7 +106,7 @@ def write_pack(
     with (out / "images.bin").open("wb") as pixels, (out / "labels.bin").open("wb") as ids:
         for folder in folders:
             dataset = open_dataset(folder, split=SPLIT)
-            for sample in dataset:
+            for sample in one_layer_each(dataset):
                 labels = _ids(sample)
                 pixels.write(_rgb(sample).tobytes())
                 ids.write(labels.tobytes())
