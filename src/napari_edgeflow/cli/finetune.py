@@ -145,8 +145,9 @@ def _score(request: Request, split: Split, model: str, stage: str, tell: Tell) -
     start, end = (0.02, BEFORE_ENDS) if stage == "before" else (TRAINING_ENDS, 1.0)
 
     def on_progress(what: str, done: int, total: int) -> None:
-        share = start + (end - start) * done / max(total, 1)
-        tell(stage, share, f"{what}: {done} of {total}")
+        if what == "Clicking":
+            share = start + (end - start) * done / max(total, 1)
+            tell(stage, share, f"{done} of {total} objects judged")
 
     evaluation = Evaluation(
         ModelSource(model), (split.held_out,), view="3x", max_clicks=MAX_CLICKS, seed=request.seed
