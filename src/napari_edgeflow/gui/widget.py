@@ -24,6 +24,7 @@ from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.panels.weights import WeightsPanel
 from napari_edgeflow.gui.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.viewer = napari_viewer
         self.controller = controller or Controller(napari_viewer)
-        self.tool = ClickTool(napari_viewer, self.controller.click)
+        self.tool = ClickTool(
+            napari_viewer, self.controller.click, lambda: "boundary" in self.controller.click_kinds
+        )
         self._was_docked = self._is_closed = False
         self.shortcuts = Shortcuts(
             napari_viewer,
@@ -71,6 +74,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.shortcuts.close,
             self.image_box.close_down,
             self.labels_box.close_down,
+            self.weights.close_down,
             partial(self.controller.changed.disconnect, self._refresh),
             self.controller.close,
         )
@@ -97,11 +101,16 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.model_box.setMinimumContentsLength(8)
         self.model_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, summary in models:
-            self.model_box.addItem(name)
-            tip = Qt.ItemDataRole.ToolTipRole
-            self.model_box.setItemData(self.model_box.count() - 1, summary, tip)
+            self._add_model(name, summary)
         self.model_box.setToolTip("The network that turns clicks into masks")
         self.model_box.activated.connect(lambda _row: self._on_model(is_chosen=True))
+        self.weights = WeightsPanel()
+        self.weights.model_added.connect(self._on_new_model)
+
+    def _add_model(self, name: str, summary: str) -> None:
+        self.model_box.addItem(name)
+        row_added = self.model_box.count() - 1
+        self.model_box.setItemData(row_added, summary, Qt.ItemDataRole.ToolTipRole)
 
     def _build_actions(self) -> None:
         control, hint = self.controller, self.shortcuts.hint
@@ -109,7 +118,8 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.tool_button.setCheckable(True)
         self.tool_button.setToolTip(
             "While on: left click on the object, right click (or Ctrl + left click) beside it; "
-            "drags pan and zoom as always" + hint("tool")
+            "with models that take it, Shift + left click on its boundary; drags pan and zoom as "
+            "always" + hint("tool")
         )
         self.tool_button.toggled.connect(self._on_tool)
         self.next_button = button(
@@ -173,6 +183,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Image", self.image_box)
         form.addRow("Model", self.model_box)
+        form.addRow(self.weights)
         form.addRow("Labels", self.labels_box)
         form.addRow("Threshold", self.threshold)
         inside = QWidget()
@@ -230,6 +241,14 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.controller.model = self.model_box.currentText()
         if is_chosen:
             self.controller.load_model()
+
+    def _on_new_model(self, info: Any) -> None:
+        """Offer a model that was imported; choose it unless an object is being clicked."""
+        if self.model_box.findText(info.name) < 0:
+            self._add_model(info.name, info.summary)
+        if self.controller.active is None:
+            self.model_box.setCurrentIndex(self.model_box.findText(info.name))
+            self._on_model(is_chosen=True)
 
     def _on_tool(self, is_on: bool) -> None:
         if is_on and self.controller.image is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,16 @@ def import_weights(
 def name_from(path: Path) -> str:
     """A model name made from a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64] or "imported"
+
+
+def free_name(wanted: str) -> str:
+    """The name itself, or the first of ``name-2``, ``name-3``, … that is not taken."""
+    taken = {info.name for info in list_models()} | set(RESERVED_NAMES)
+    return next(n for n in itertools.chain([wanted], _numbered(wanted)) if n not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name[:60]}-{number}" for number in itertools.count(2))
 
 
 def check_name(name: str, *, replace: bool = False) -> str:
