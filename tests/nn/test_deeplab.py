@@ -81,7 +81,7 @@ def test_separable_convolutions_see_each_channel_alone_first() -> None:
 def _megabytes(name: str) -> float:
     """Of a checkpoint: f-BRS feeds two click maps through distance maps fusion."""
     with torch.device("meta"):
-        network = build_network(name, settings={"input_scheme": "dmf", "prior": "none"})
+        network = build_network(f"{name}:input_scheme=dmf,prior=none")
     sizes = [v.numel() * v.element_size() for v in network.state_dict().values()]
     return float(sum(sizes)) / 2**20
 
@@ -97,7 +97,7 @@ def test_checkpoints_are_as_large_as_the_published_ones(name: str, published: in
 def test_the_papers_number_of_parameters() -> None:
     """Table 4 gives 31.40 M for ResNet-50; its 19.17 M for ResNet-34 cannot be (docs)."""
     with torch.device("meta"):
-        r50 = build_network("ritm-r50", settings={"input_scheme": "dmf", "prior": "none"})
+        r50 = build_network("ritm-r50:input_scheme=dmf,prior=none")
         r34 = build_network("ritm-r34")
     assert round(sum(p.numel() for p in r50.parameters()) / 1e6, 2) == 31.40
     trunk = r34.feature_extractor

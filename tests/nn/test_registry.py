@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from napari_edgeflow.nn.edgeflow import EdgeFlowConfig
+from napari_edgeflow.nn.edgeflow import EDGEFLOW_18XS, EdgeFlow, EdgeFlowConfig
+from napari_edgeflow.nn.ritm import RITM, RITM_H18S
 from napari_edgeflow.zoo.build import FAMILIES, REGISTRY, build_network, network_names
 
 # EdgeFlow's own tests run the real networks; colour cues cannot run without values.
@@ -36,15 +39,36 @@ def test_every_network_answers_at_the_input_s_size(name: str) -> None:
         assert output.edge_logits is not None
 
 
-def test_settings_override_the_configuration() -> None:
+def test_settings_in_the_name_override_the_configuration() -> None:
     with torch.device("meta"):
-        network = build_network("ritm-h18s", settings={"input_scheme": "dmf", "prior": "none"})
-    assert network.spec.prior == "none"
-    assert hasattr(network, "rgb_conv")
+        network = build_network("ritm-h18s:input_scheme=dmf, prior=none,click_radius_px=3")
+        residual = build_network("edgeflow-18xs:fine_residual=false,fine_width=8")
+    assert isinstance(network, RITM)
+    assert network.config == replace(
+        RITM_H18S, input_scheme="dmf", prior="none", click_radius_px=3.0
+    )
+    assert isinstance(residual, EdgeFlow)
+    assert residual.config == replace(EDGEFLOW_18XS, fine_residual=False, fine_width=8)
 
 
-def test_unknown_settings_and_choices_are_named() -> None:
-    with pytest.raises(ValueError, match=r"ritm-h18s has no setting 'align'.*input_scheme"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ritm-h18s:align=image", r"ritm-h18s has no setting 'align'.*input_scheme"),
+        ("ritm-h18s:backbone=resnet", r"no setting 'backbone'"),
+        ("ritm-h18s:input_scheme=conv2", r"input_scheme.*'conv2'.*conv1s, conv1e, dmf"),
+        ("ritm-h18s:click_radius_px=five", r"click_radius_px.*'five'.*a number"),
+        ("edgeflow-18:fine_width=8.5", r"fine_width.*'8.5'.*a whole number"),
+        ("edgeflow-18:fine_residual=1", r"fine_residual.*'1'.*true, false"),
+        ("ritm-h18s:dmf", r"expected NETWORK:SETTING=VALUE,…, got 'ritm-h18s:dmf'"),
+        ("ritm-h19:prior=none", r"no network is called 'ritm-h19'; known are .*ritm-h18s"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_network(name)
+
+
+def test_align_is_a_setting_of_edgeflow_alone() -> None:
+    with pytest.raises(ValueError, match="ritm-h18s has no setting 'align'"):
         build_network("ritm-h18s", align="image")
-    with pytest.raises(ValueError, match=r"input_scheme.*'conv2'.*conv1s, conv1e, dmf"):
-        build_network("ritm-h18s", settings={"input_scheme": "conv2"})

@@ -277,17 +277,15 @@ def test_unknown_schemes_list_the_known() -> None:
 @pytest.mark.parametrize(
     ("settings", "value_at_4_px"),
     [
-        ({}, 1.0),
-        ({"click_radius_px": 3.0}, 0.0),
-        ({"encoding": "distance", "click_radius_px": 255.0}, 4 / 255),
+        ("", 1.0),
+        (":click_radius_px=3", 0.0),
+        (":encoding=distance,click_radius_px=255", 4 / 255),
     ],
     ids=["disk5", "disk3", "distance"],
 )
-def test_the_spec_gives_the_encodings_of_table_1(
-    settings: dict[str, object], value_at_4_px: float
-) -> None:
+def test_the_spec_gives_the_encodings_of_table_1(settings: str, value_at_4_px: float) -> None:
     with torch.device("meta"):
-        spec = build_network("ritm-h18s", settings=settings).spec
+        spec = build_network(f"ritm-h18s{settings}").spec
     assert spec.prior == "mask"
     assert spec.click_kinds == ("positive", "negative")
     maps = click_maps([Click(10, 10, True)], (20, 20), spec)

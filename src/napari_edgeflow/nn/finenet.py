@@ -48,20 +48,19 @@ class FineNet(nn.Module):
     """Refined mask logits ``(B, 1, H, W)`` (EdgeFlow, section 3.1, "FineNet").
 
     Three parallel atrous branches (dilation 1, 2, 3) over eight channels: RGB, prior,
-    positive, negative, coarse probability, edge probability.
+    positive, negative, coarse probability, edge probability; without a prior, seven.
 
     Deviation: with ``residual`` the coarse logits are added to the output, so that the
     untrained FineNet starts from the coarse answer; published weights need it off.
     """
 
-    IN_CHANNELS = 8
-
-    def __init__(self, width: int = 32, *, residual: bool = False) -> None:
+    def __init__(self, width: int = 32, *, residual: bool = False, guidance: int = 3) -> None:
         super().__init__()
         self.residual = residual
-        self.atrous1 = _atrous(self.IN_CHANNELS, width, 1)
-        self.atrous2 = _atrous(self.IN_CHANNELS, width, 2)
-        self.atrous3 = _atrous(self.IN_CHANNELS, width, 3)
+        channels = 3 + guidance + 2
+        self.atrous1 = _atrous(channels, width, 1)
+        self.atrous2 = _atrous(channels, width, 2)
+        self.atrous3 = _atrous(channels, width, 3)
         self.final_predict = nn.Sequential(
             FineBlock(width),
             nn.Conv2d(2 * width, 1, 3, padding=1, bias=False),
@@ -75,7 +74,7 @@ class FineNet(nn.Module):
 
         Args:
             image: ``(B, 3, H, W)`` normalised RGB.
-            guidance: ``(B, 3, H, W)``: prior, positive disks, negative disks.
+            guidance: ``(B, guidance, H, W)``: prior (if any), positive disks, negative disks.
             coarse_logits: ``(B, 1, H, W)``.
             edge_logits: ``(B, 1, H, W)``.
         """

@@ -42,14 +42,25 @@ class HRNetOCR(HRNet):
             nn.Conv2d(joined, 1, 1),
         )
 
-    def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(mask, auxiliary) logits, each ``(B, 1, ceil(H/4), ceil(W/4))``.
+    def features(self, image: Tensor, extra: Tensor | None = None) -> Tensor:
+        """``(B, sum of widths, ceil(H/4), ceil(W/4))``: all branches, joined.
 
         Args:
             image: ``(B, in_channels, H, W)``, colours normalised.
             extra: ``(B, 64, ceil(H/2), ceil(W/2))`` added to the first layer's features.
         """
-        features = self.aggregate(self.stem(image, extra))
+        return self.aggregate(self.stem(image, extra))
+
+    def augment(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(features after OCR, features before, auxiliary logits), from joined branches."""
         aux_logits = self.aux_head(features)
-        augmented = self.ocr_distri_head(self.conv3x3_ocr(features), aux_logits)
-        return self.cls_head(augmented), aux_logits
+        early = self.conv3x3_ocr(features)
+        return self.ocr_distri_head(early, aux_logits), early, aux_logits
+
+    def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(mask, auxiliary) logits, each ``(B, 1, ceil(H/4), ceil(W/4))``.
+
+        Takes what ``features`` takes.
+        """
+        late, _, aux_logits = self.augment(self.features(image, extra))
+        return self.cls_head(late), aux_logits

@@ -85,40 +85,63 @@ def network_names() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
-def build_network(
-    name: str, *, align: str | None = None, settings: Mapping[str, object] | None = None
-) -> InteractiveNetwork:
+def build_network(name: str, *, align: str | None = None) -> InteractiveNetwork:
     """A freshly initialised network.
 
     Args:
-        name: Registered architecture.
+        name: Registered architecture, alone or with other settings than its own, as in
+            ``ritm-h18:input_scheme=dmf,prior=none``.
         align: Overrides what the flow of EdgeFlow's late fusions moves.
-        settings: Overrides fields of the architecture's configuration, such as
-            ``input_scheme`` of a RITM network.
 
     Raises:
         ValueError: No such architecture, or one without that setting or that choice.
     """
-    if name not in REGISTRY:
-        raise ValueError(f"no network is called {name!r}; known are {', '.join(REGISTRY)}")
-    changes = dict(settings or {})
+    base, _, listed = name.partition(":")
+    if base not in REGISTRY:
+        raise ValueError(f"no network is called {base!r}; known are {', '.join(REGISTRY)}")
+    settings = dict(_setting(name, part) for part in listed.split(",") if listed)
     if align is not None:
-        changes["align"] = align
-    config = _changed(name, REGISTRY[name], changes)
+        settings["align"] = align
+    config = _changed(base, settings)
     return FAMILIES[type(config)](config)
 
 
-def _changed(name: str, config: Any, settings: Mapping[str, object]) -> Any:
-    """The configuration with other settings, whose names and choices are checked."""
-    kinds = get_type_hints(type(config))
-    for key, value in settings.items():
+def _setting(name: str, part: str) -> tuple[str, str]:
+    key, equals, value = part.partition("=")
+    if not (key and equals and value):
+        raise ValueError(f"expected NETWORK:SETTING=VALUE,…, got {name!r}")
+    return key.strip(), value.strip()
+
+
+def _changed(base: str, settings: Mapping[str, str]) -> Any:
+    """The configuration called ``base`` with other settings, checked."""
+    config = REGISTRY[base]
+    kinds = {key: kind for key, kind in get_type_hints(type(config)).items() if _choices(kind)}
+    for key in settings:
         if key not in kinds:
-            raise ValueError(f"{name} has no setting {key!r}; it has {', '.join(kinds)}")
-        choices = get_args(kinds[key]) if get_origin(kinds[key]) is Literal else ()
-        if choices and value not in choices:
-            known = ", ".join(str(choice) for choice in choices)
-            raise ValueError(f"{key} of {name} cannot be {value!r}; known are {known}")
-    return replace(config, **settings)
+            raise ValueError(f"{base} has no setting {key!r}; it has {', '.join(kinds)}")
+    values = {key: _value(base, key, text, kinds[key]) for key, text in settings.items()}
+    return replace(config, **values)
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """What a setting of that type can be, in words; nothing if it cannot be written."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return {int: ("a whole number",), float: ("a number",), bool: ("true", "false")}.get(kind, ())
+
+
+def _value(base: str, key: str, text: str, kind: Any) -> object:
+    """The setting's value, from text."""
+    known = _choices(kind)
+    try:
+        if kind in (int, float):
+            return kind(text)
+    except ValueError:
+        pass
+    if kind not in (int, float) and text in known:
+        return text == "true" if kind is bool else text
+    raise ValueError(f"{key} of {base} cannot be {text!r}; known are {', '.join(known)}")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
