@@ -23,6 +23,18 @@ class ExportError(EdgeFlowError):
     """A result cannot be written in the form asked for."""
 
 
+class AnnotationError(EdgeFlowError):
+    """A file of classes or annotations is not what its format promises."""
+
+
+class JournalError(EdgeFlowError):
+    """The journal of a project cannot be read or written."""
+
+
+class JournalLockedError(JournalError):
+    """Somebody else writes to the journal."""
+
+
 class DatasetError(EdgeFlowError):
     """A data set's folder, image or mask is not what its format promises."""
 

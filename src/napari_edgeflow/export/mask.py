@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from napari_edgeflow._files import written_whole
 from napari_edgeflow._types import AnyArray, LabelArray
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.raster.georef import GeoReference
@@ -67,14 +65,14 @@ def write_label_image(
     target = check_label_path(path)
     small = _shrink(labels)
     if target.suffix.lower() != ".png":
-        with _written_whole(target) as file:
+        with written_whole(target) as file:
             _write_tiff(file, small, georeference)
         return
     if small.dtype == np.uint32:
         raise ExportError(
             f"expected ids up to 65535 for PNG, got {int(small.max())}; write a TIFF instead"
         )
-    with _written_whole(target) as file:
+    with written_whole(target) as file:
         file.write(imagecodecs.png_encode(small))
 
 
@@ -107,35 +105,3 @@ def _write_tiff(file: BinaryIO, labels: AnyArray, georeference: GeoReference | N
         software="napari-edgeflow",
         extratags=[] if georeference is None else georeference.mask_tags(),
     )
-
-
-@contextmanager
-def _written_whole(target: Path) -> Iterator[BinaryIO]:
-    """A file of a unique name beside the target, which becomes the target in one step.
-
-    Raises:
-        ExportError: It cannot be written; nothing of it is left behind.
-    """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        _remove(temporary)
-        raise ExportError(
-            f"expected to write {target}, but the system refused ({error.strerror or error}); "
-            "free some space, or choose a folder that can be written to"
-        ) from error
-    except BaseException:
-        _remove(temporary)
-        raise
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError:  # it was never made, or the folder is gone with it
-        return

@@ -1,0 +1,245 @@
+"""One step of the user's work: what it was before and is after, in a form that goes on disk.
+
+Every command (clicks, commit, delete, class edit…) becomes a ``Change``, and going back is going
+from "after" to "before". Labels are kept as the pixels that differ, with both values.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from napari_edgeflow._types import AnyArray, BoolArray, Click, Window
+from napari_edgeflow.annotation.classes import ClassList, classes_from_json, classes_to_json
+from napari_edgeflow.annotation.journal import Record, RecordKind
+from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex, PostProcessing
+from napari_edgeflow.annotation.serialize import (
+    click_from_json,
+    click_to_json,
+    record_from_json,
+    record_to_json,
+    settings_from_json,
+    settings_to_json,
+    window_from_json,
+    window_to_json,
+)
+from napari_edgeflow.annotation.store import LabelStore
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The object being clicked, before it is committed.
+
+    Attributes:
+        clicks: In their order.
+        settings: Post-processing.
+        plane: Where.
+        corrects: Id of the object that is taken up again; None for a new one.
+        field_of_view: Side in level-0 pixels of what the user saw at the first click.
+    """
+
+    clicks: tuple[Click, ...] = ()
+    settings: PostProcessing = field(default_factory=PostProcessing)
+    plane: PlaneIndex = ()
+    corrects: int | None = None
+    field_of_view: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that can be undone but the labels.
+
+    Attributes:
+        classes: In the user's order.
+        objects: By id; not to be changed in place.
+        draft: The object being clicked.
+    """
+
+    classes: ClassList = field(default_factory=ClassList)
+    objects: Mapping[int, ObjectRecord] = field(default_factory=dict)
+    draft: Draft = field(default_factory=Draft)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelPatch:
+    """Labels of a box before and after.
+
+    Attributes:
+        window: The box, level-0.
+        is_changed: ``(h, w) bool``: pixels that differ.
+        old: ``(n,) uint32``: their ids before, row by row.
+        new: ``(n,) uint32``: their ids after.
+        plane: Which plane of a stack.
+    """
+
+    window: Window
+    is_changed: BoolArray
+    old: Labels
+    new: Labels
+    plane: PlaneIndex = ()
+
+    @classmethod
+    def between(
+        cls, window: Window, old: Labels, new: Labels, plane: PlaneIndex = ()
+    ) -> LabelPatch:
+        """The patch that turns the window's ``old`` labels into ``new`` ones."""
+        is_changed: BoolArray = old != new
+        return cls(window, is_changed, old[is_changed], new[is_changed], plane)
+
+    def write(self, store: LabelStore, values: Labels) -> None:
+        """Put ``old`` or ``new`` into the store."""
+        if not self.is_changed.any():
+            return
+        labels = store.read(self.window, self.plane)
+        labels[self.is_changed] = values
+        store.write(self.window, labels, self.plane)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One step.
+
+    Attributes:
+        kind: Its command, a word of the journal: ``"commit"``, ``"clicks"``…
+        title: In the user's words, for the undo menu.
+        classes: Before and after; None when they stay.
+        objects: Before and after by id, None where there is no such object.
+        draft: Before and after; None when it stays.
+        patches: Labels.
+    """
+
+    kind: str
+    title: str
+    classes: tuple[ClassList, ClassList] | None = None
+    objects: Mapping[int, tuple[ObjectRecord | None, ObjectRecord | None]] = field(
+        default_factory=dict
+    )
+    draft: tuple[Draft, Draft] | None = None
+    patches: tuple[LabelPatch, ...] = ()
+
+    @property
+    def windows(self) -> tuple[tuple[PlaneIndex, Window], ...]:
+        """Planes and boxes whose labels it touches, for redrawing."""
+        return tuple((patch.plane, patch.window) for patch in self.patches)
+
+    def apply(self, state: State, store: LabelStore) -> State:
+        """The state after the step; the store is written."""
+        return self._go(state, store, 1)
+
+    def revert(self, state: State, store: LabelStore) -> State:
+        """The state before the step; the store is written."""
+        return self._go(state, store, 0)
+
+    def _go(self, state: State, store: LabelStore, to: int) -> State:
+        for patch in self.patches if to else reversed(self.patches):
+            patch.write(store, patch.new if to else patch.old)
+        if self.objects:
+            objects = dict(state.objects)
+            for label, pair in self.objects.items():
+                record = pair[to]
+                if record is None:
+                    objects.pop(label, None)
+                else:
+                    objects[label] = record
+            state = replace(state, objects=objects)
+        if self.classes is not None:
+            state = replace(state, classes=self.classes[to])
+        return state if self.draft is None else replace(state, draft=self.draft[to])
+
+
+def change_to_record(change: Change) -> Record:
+    """The change as a record of the journal."""
+    header: dict[str, Any] = {"kind": change.kind, "title": change.title}
+    if change.classes is not None:
+        header["classes"] = [classes_to_json(classes) for classes in change.classes]
+    if change.objects:
+        header["objects"] = [
+            [label, *(None if one is None else record_to_json(one) for one in pair)]
+            for label, pair in change.objects.items()
+        ]
+    if change.draft is not None:
+        header["draft"] = [draft_to_json(draft) for draft in change.draft]
+    if change.patches:
+        header["patches"] = [_patch_header(patch) for patch in change.patches]
+    payload = b"".join(_patch_bytes(patch) for patch in change.patches)
+    return Record(RecordKind.CHANGE, header, zlib.compress(payload, 1) if payload else b"")
+
+
+def change_from_record(record: Record) -> Change:
+    """The change of such a record.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is none; a newer version may have written it.
+    """
+    header = record.header
+    before_after = [classes_from_json(one) for one in header.get("classes", ())]
+    drafts = [draft_from_json(one) for one in header.get("draft", ())]
+    objects = {
+        int(label): (_record(old), _record(new)) for label, old, new in header.get("objects", ())
+    }
+    return Change(
+        str(header["kind"]),
+        str(header["title"]),
+        (before_after[0], before_after[1]) if before_after else None,
+        objects,
+        (drafts[0], drafts[1]) if drafts else None,
+        _patches(header.get("patches", ()), record.payload),
+    )
+
+
+def draft_to_json(draft: Draft) -> dict[str, Any]:
+    """What ``draft_from_json`` takes."""
+    return {
+        "clicks": [click_to_json(click) for click in draft.clicks],
+        "settings": settings_to_json(draft.settings),
+        "plane": list(draft.plane),
+        "corrects": draft.corrects,
+        "field_of_view": draft.field_of_view,
+    }
+
+
+def draft_from_json(item: Mapping[str, Any]) -> Draft:
+    """The draft of parsed JSON."""
+    return Draft(
+        tuple(click_from_json(click) for click in item["clicks"]),
+        settings_from_json(item["settings"]),
+        tuple(item["plane"]),
+        item["corrects"],
+        item["field_of_view"],
+    )
+
+
+def _record(item: Mapping[str, Any] | None) -> ObjectRecord | None:
+    return None if item is None else record_from_json(item)
+
+
+def _patch_header(patch: LabelPatch) -> list[Any]:
+    return [window_to_json(patch.window), list(patch.plane), len(patch.old)]
+
+
+def _patch_bytes(patch: LabelPatch) -> bytes:
+    bits = np.packbits(patch.is_changed, axis=None).tobytes()
+    return bits + patch.old.astype("<u4").tobytes() + patch.new.astype("<u4").tobytes()
+
+
+def _patches(headers: Any, payload: bytes) -> tuple[LabelPatch, ...]:
+    data = np.frombuffer(zlib.decompress(payload) if payload else b"", np.uint8)
+    found = []
+    for box, plane, count in headers:
+        window = window_from_json(box)
+        size = window.height * window.width
+        n_bits = (size + 7) // 8
+        bits, old, new, data = np.split(data, [n_bits, n_bits + 4 * count, n_bits + 8 * count])
+        is_changed = np.unpackbits(bits, count=size).astype(bool).reshape(window.shape)
+        if int(is_changed.sum()) != count or len(new) != 4 * count:
+            raise ValueError("expected as many labels as changed pixels")
+        found.append(LabelPatch(window, is_changed, _ids(old), _ids(new), tuple(plane)))
+    return tuple(found)
+
+
+def _ids(data: AnyArray) -> Labels:
+    return np.frombuffer(data.tobytes(), "<u4").astype(np.uint32)
