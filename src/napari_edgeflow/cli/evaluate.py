@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_edgeflow.cli.plain_errors import plain_errors
 from napari_edgeflow.cli.segment import Device
+
+if TYPE_CHECKING:
+    from napari_edgeflow.evaluation.evaluate import Evaluation, IdentifiedSource
 
 
 class ZoomChoice(StrEnum):
@@ -103,14 +107,14 @@ def evaluate(
     with plain_errors():
         names = [name for given in compare or () for name in given.split(",") if name]
         _check_request(data, names, compare_reports, is_model_given=model != "default")
-        from napari_edgeflow.evaluation import compare_run, evaluate
+        from napari_edgeflow.evaluation.evaluate import Evaluation
         from napari_edgeflow.evaluation.sources import ModelSource
 
         sources = [
             ModelSource(name, device.value, zoom.value, flip, zoom_side)
             for name in names or [model]
         ]
-        evaluation = evaluate.Evaluation(
+        evaluation = Evaluation(
             source=sources[0],
             folders=tuple(data or ()),
             view=view.value,
@@ -120,24 +124,54 @@ def evaluate(
             min_area_px=min_area,
             stop_iou=stop_iou,
         )
-        pictures = "compare.png" if compare_reports or names else "curves.png and worst.png"
         try:
-            with _progress() as shown:
-                if compare_reports:
-                    compare_run.compare_reports(compare_reports, out, seed=seed)
-                elif names:
-                    compare_run.run_comparison(
-                        evaluation, sources, out, workers=jobs, resume=resume, on_progress=shown
-                    )
-                else:
-                    evaluate.run_evaluation(
-                        evaluation, out, workers=jobs, resume=resume, on_progress=shown
-                    )
+            with _progress() as on_progress:
+                how = _Run(out, jobs, resume, on_progress)
+                pictures = _run(evaluation, sources if names else [], compare_reports, how)
         except KeyboardInterrupt:
             typer.echo(f"Stopped. What is done is in {out}; go on with --resume.", err=True)
             raise typer.Exit(130) from None
         typer.echo((out / "report.md").read_text(encoding="utf-8"))
         typer.echo(f"Wrote report.json, report.md, {pictures} to {out}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Where the report goes, and how the work is done."""
+
+    out: Path
+    jobs: int
+    resume: bool
+    on_progress: Callable[[str, int, int], None]
+
+
+def _run(
+    evaluation: Evaluation,
+    compared: Sequence[IdentifiedSource],
+    reports: Sequence[Path] | None,
+    how: _Run,
+) -> str:
+    """The names of the pictures; compares reports, compares models, or evaluates one."""
+    from napari_edgeflow.evaluation.compare_run import compare_reports, run_comparison
+    from napari_edgeflow.evaluation.evaluate import run_evaluation
+
+    if reports:
+        compare_reports(reports, how.out, seed=evaluation.seed)
+        return "compare.png"
+    if compared:
+        run_comparison(
+            evaluation,
+            compared,
+            how.out,
+            workers=how.jobs,
+            resume=how.resume,
+            on_progress=how.on_progress,
+        )
+        return "compare.png"
+    run_evaluation(
+        evaluation, how.out, workers=how.jobs, resume=how.resume, on_progress=how.on_progress
+    )
+    return "curves.png and worst.png"
 
 
 def _check_request(

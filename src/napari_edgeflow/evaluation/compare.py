@@ -50,6 +50,10 @@ METRICS: dict[str, Metric] = {
 """Figures of one object, by their names in ``report.json``; the first three are better low."""
 
 
+CLICKS_NEEDED = {"miou3": 3, "miou5": 5}
+"""Figures that mean nothing where the user gave up before that many clicks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One figure of one model against the reference, on the same objects.
@@ -123,6 +127,7 @@ def compare(
         for dataset, group in groups.items()
         for model in others
         for metric in METRICS
+        if CLICKS_NEEDED.get(metric, 1) <= max_clicks
     ]
 
 

@@ -116,7 +116,7 @@ def draw_comparison(
     datasets = list(dict.fromkeys(d.dataset for d in comparison.differences))
     height = 1.2 + 0.25 * len(datasets) * (len(comparison.models) - 1)
     figure, panels = panels_in_rows(3, width=3.6, height=max(2.6, height), columns=3)
-    for panel, metric in zip(panels, ("noc90", "miou5"), strict=False):
+    for panel, metric in zip(panels, ("noc90", "miou1"), strict=False):
         rows = [d for d in comparison.differences if d.metric == metric]
         places = np.arange(len(rows))[::-1]
         for place, row in zip(places, rows, strict=True):
@@ -128,7 +128,8 @@ def draw_comparison(
         names = [f"{d.dataset}, {d.model}" if many else d.dataset for d in rows]
         panel.set_yticks(places, names, fontsize=6)
         panel.tick_params(axis="x", labelsize=6)
-        panel.set_title(f"{_SHOWN[metric]} − {comparison.models[0]}'s", fontsize=7)
+        panel.set_ylim(-0.6, len(rows) - 0.4)
+        panel.set_title(f"{_SHOWN[metric]}: difference to {comparison.models[0]}", fontsize=7)
     for model, rows_of in records.items():
         curves = [carried_forward(record.ious, max_clicks) for record in rows_of.values()]
         panels[2].plot(
@@ -137,20 +138,20 @@ def draw_comparison(
     panels[2].set(ylim=(0, 1), xlim=(1, max(2, max_clicks)))
     panels[2].set_title(f"mean IoU after each click, {ALL}", fontsize=7)
     panels[2].tick_params(labelsize=6)
+    panels[2].xaxis.get_major_locator().set_params(integer=True)
     panels[2].legend(fontsize=6, loc="lower right")
     figure.savefig(path, dpi=150)
 
 
 def _table(rows: Sequence[Difference]) -> list[str]:
     """Lines of the table of one model."""
-    datasets = dict.fromkeys(row.dataset for row in rows)
+    shown = [metric for metric in _SHOWN if any(row.metric == metric for row in rows)]
     found = {(row.dataset, row.metric): row for row in rows}
     lines = []
-    for dataset in datasets:
-        objects = found[dataset, next(iter(_SHOWN))].objects
-        cells = [_cell(found[dataset, metric]) for metric in _SHOWN]
-        lines.append([dataset, str(objects), *cells])
-    return markdown_table(["data set", "objects", *_SHOWN.values()], lines)
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        cells = [_cell(found[dataset, metric]) for metric in shown]
+        lines.append([dataset, str(found[dataset, shown[0]].objects), *cells])
+    return markdown_table(["data set", "objects", *(_SHOWN[metric] for metric in shown)], lines)
 
 
 def _cell(row: Difference) -> str:
