@@ -8,6 +8,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from napari_edgeflow.zoo.convert import RESERVED_NAMES, import_weights, name_fro
 from .checkpoints import (
     RITM_CONFIG,
     SMALLER,
+    TINY,
     Bomb,
     paddle_arrays,
     paddle_names,
@@ -220,6 +222,25 @@ def test_a_file_that_names_another_network_than_it_holds(
     path = tmp_path / "w.safetensors"
     save_weights(random_network().state_dict(), path, {"network": "smaller"})
     with pytest.raises(WeightsError, match="another network"):
+        import_weights(path)
+
+
+def test_a_network_with_settings_of_its_own(tmp_path: Path, models: Path, tiny: str) -> None:
+    path = tmp_path / "w.safetensors"
+    other = random_network(replace(TINY, align="interaction"))
+    save_weights(other.state_dict(), path, {"network": "tiny:align=interaction"})
+    info = import_weights(path)
+    assert info.network == "tiny:align=interaction"
+    network = build_network(info.network)
+    load_weights(network, info.path)
+    assert same_outputs(network.eval(), other)
+    assert not same_outputs(network, random_network())
+
+
+def test_a_network_that_this_version_does_not_have(tmp_path: Path, models: Path, tiny: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(random_network().state_dict(), path, {"network": "edgeflow-99"})
+    with pytest.raises(WeightsError, match=r"does not have \(no network is called 'edgeflow-99'"):
         import_weights(path)
 
 

@@ -193,10 +193,10 @@ def _find_network(
     wanted = checkpoint.metadata.get("network", "")
     closest, closest_own, fewest = "", found, len(found) + 1
     for name in _in_likely_order(wanted, any(name.startswith("finenet.") for name in found)):
-        network = build_network(name)
+        network = _build(path, name)
         own = _shapes(network.state_dict())
         wrong = {n for n in own.keys() | found.keys() if own.get(n) != found.get(n)}
-        if not wrong and wanted in ("", name):
+        if not wrong:
             _check_settings(path, checkpoint.config)
             return name, network
         if not closest or len(wrong) < fewest:
@@ -209,11 +209,26 @@ def _find_network(
     )
 
 
-def _in_likely_order(wanted: str, has_finenet: bool) -> list[str]:
-    """Registered names, the likely ones first: building a network takes its time."""
+def _build(path: Path, name: str) -> InteractiveNetwork:
+    try:
+        return build_network(name)
+    except ValueError as error:
+        raise WeightsError(
+            f"{path} is for a network that this version does not have ({error}); train it again, "
+            "or use the version that wrote it"
+        ) from error
 
-    def is_unlikely(name: str) -> tuple[bool, bool, bool]:
-        return name != wanted, name.startswith("edgeflow") != has_finenet, name not in _FIRST
+
+def _in_likely_order(wanted: str, has_finenet: bool) -> list[str]:
+    """Networks to try, the likely ones first: building one takes its time.
+
+    A network that the file names, perhaps with settings of its own, is the only one.
+    """
+    if wanted:
+        return [wanted]
+
+    def is_unlikely(name: str) -> tuple[bool, bool]:
+        return name.startswith("edgeflow") != has_finenet, name not in _FIRST
 
     return sorted(REGISTRY, key=is_unlikely)
 
