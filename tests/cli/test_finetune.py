@@ -68,7 +68,7 @@ def test_from_objects_to_a_listed_model(project: Path) -> None:
     assert (last["stage"], last["model"], last["kept"]) == ("done", "squares", None)
     assert 1 <= last["before"] <= 10
     assert 1 <= last["after"] <= 10
-    report = json.loads((project / "squares" / "after" / "report.json").read_text())
+    report = json.loads((project / "squares-run" / "after" / "report.json").read_text())
     assert report["datasets"][0]["noc90"] == last["after"]
     assert report["datasets"][0]["objects"] == 2
     info = find_model("squares")
@@ -91,7 +91,7 @@ def test_a_model_that_is_no_better_is_refused(
     assert "3.00 clicks" in result.stderr
     assert "--keep" in result.stderr
     assert not list((project / "models").glob("*"))
-    assert (project / "start-cells" / "run" / "weights.safetensors").exists()
+    assert (project / "start-cells-run" / "run" / "weights.safetensors").exists()
 
 
 def test_a_better_model_is_kept_and_the_one_before_it_too(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from napari_edgeflow.training.config import Losses, Phase, TrainConfig, read_config
+from napari_edgeflow.training.stages import check_prefixes
+from napari_edgeflow.zoo.build import build_network
 
 WHOLE = """\
 network = "edgeflow-18"
@@ -189,9 +192,30 @@ def test_an_empty_file_is_the_default_run(file: Path) -> None:
     assert read_config(file) == TrainConfig()
 
 
-def test_the_example_is_valid() -> None:
-    example = Path(__file__).parents[2] / "examples" / "train_edgeflow.toml"
-    assert read_config(example).data
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("train_*.toml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_valid(example: Path) -> None:
+    config = read_config(example)
+    assert config.data
+    check_prefixes(build_network(config.network), config.phases)
+
+
+def test_the_runs_of_the_manual_are_valid(file: Path) -> None:
+    """The TOML blocks of docs/training.md, and its table of settings."""
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    blocks = [part.split("```")[0] for part in text.split("```toml\n")[1:]]
+    assert blocks
+    for block in blocks:
+        file.write_text(block)
+        config = read_config(file)
+        check_prefixes(build_network(config.network), config.phases)
+    for owner in (TrainConfig, Phase, Losses):
+        for item in dataclasses.fields(owner):
+            name = item.name
+            shown = f"[{name}]" if name in ("phases", "losses") else f"`{name}`"
+            assert shown in text, f"docs/training.md says nothing of {name}"
 
 
 def test_unknown_settings_are_all_named_with_their_lines(file: Path) -> None:

@@ -39,7 +39,7 @@ def train(
     ] = "default",
     minutes: Annotated[float, typer.Option(help="With --finetune: length of the training.")] = 5.0,
     out: Annotated[
-        Path | None, typer.Option(help="With --finetune: folder for the run. [default: NAME]")
+        Path | None, typer.Option(help="With --finetune: folder for the run. [default: NAME-run]")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="With --finetune: name of the new model.")
@@ -110,7 +110,7 @@ def _finetune(
     from napari_edgeflow.cli.finetune import Request, as_json, finetune, in_words, json_line
 
     new = name or f"{Path(model).stem}-{Path(data).resolve().name}"
-    request = Request(data, model, minutes, out or Path(new), new, keep)
+    request = Request(data, model, minutes, out or Path(f"{new}-run"), new, keep)
 
     def tell(stage: str, share: float, text: str) -> None:
         typer.echo(json_line(stage, share, text) if as_lines else f"{share:4.0%} {stage}: {text}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_edgeflow._types import AnyArray, BoolArray
 from napari_edgeflow.data.base import Dataset, Sample
+from napari_edgeflow.data.layers import one_layer_each
 from napari_edgeflow.errors import DatasetError
 from napari_edgeflow.training.pack import IGNORE, MIN_AREA_PX, SPLIT
 from napari_edgeflow.training.settings import Phase, TrainConfig
@@ -54,7 +55,7 @@ def split_objects(dataset: Dataset, out: Path, seed: int = 0) -> Split:
     """
     objects = [
         (index, object_id)
-        for index, sample in enumerate(dataset)
+        for index, sample in enumerate(one_layer_each(dataset))
         for object_id, area in sample.areas().items()
         if area >= MIN_AREA_PX
     ]
@@ -69,7 +70,7 @@ def split_objects(dataset: Dataset, out: Path, seed: int = 0) -> Split:
     split = Split(out / "train", out / "held_out", len(objects) - count, count)
     for folder in (split.train, split.held_out):
         shutil.rmtree(folder, ignore_errors=True)
-    for index, sample in enumerate(dataset):
+    for index, sample in enumerate(one_layer_each(dataset)):
         held = [i for at, i in chosen if at == index]
         _write_sample(split, f"{index:05}", sample, np.isin(sample.labels, held))
     return split
@@ -156,7 +157,7 @@ def finetune_config(
         again=0.5,
         bf16=bf16,
         seed=seed,
-        log_every=10,
+        log_every=5,
         save_minutes=1.0,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from napari_edgeflow.gui.finetune import Improvement, command, find_annotated, w
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 
-SUFFIX = "-mine"
+MINE = re.compile(r"-mine\d*$")
 NO_OBJECTS = (
     "Finish some objects first: an image with a Labels layer of its size and at least four "
     "objects is needed to learn from."
@@ -92,7 +94,7 @@ class FinetunePanel(QWidget):  # type: ignore[misc, unused-ignore]
             show_warning(NO_OBJECTS)
             return
         model = self._controller.model
-        name = model if model.endswith(SUFFIX) else model + SUFFIX
+        name = free_name(model)
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         place = self._folder() / f"{name}_{stamp}"
         self._is_preparing = True
@@ -134,7 +136,8 @@ class FinetunePanel(QWidget):  # type: ignore[misc, unused-ignore]
     def close_down(self) -> None:
         """End the training, if there is one, and say nothing more."""
         self._is_preparing = False
-        self.improvement.close()
+        with suppress(RuntimeError):  # Qt may have ended first
+            self.improvement.close()
 
     # --- what it says ----------------------------------------------------------------------
 
@@ -162,6 +165,18 @@ class FinetunePanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.stop_button.setEnabled(is_busy)
         self.bar.setVisible(is_busy)
         self.bar.setValue(0)
+
+
+def free_name(model: str) -> str:
+    """A name for what is learned from ``model``: ``MODEL-mine``, ``MODEL-mine2`` …, not taken."""
+    from napari_edgeflow.zoo.store import user_files
+
+    taken = {path.stem for path in user_files()}
+    name, number = (base := MINE.sub("", model)) + "-mine", 1
+    while name in taken:
+        number += 1
+        name = f"{base}-mine{number}"
+    return name
 
 
 def _user_folder() -> Path:
