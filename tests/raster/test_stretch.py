@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,44 @@ def test_the_finest_level_that_fits_is_taken() -> None:
     sample = read_overview(ArrayRaster(levels))
     assert sample.shape == (1_000_000, 1)
     assert (sample == 1).all()
+
+
+def test_gamma_and_missing_values() -> None:
+    pixels = np.array([[[0, 0], [50, 7], [7, 7], [100, 100]]], np.uint8)
+    rgb = Stretch((0, 0), (100, 100), gamma=0.5, nodata=7).apply(pixels)
+    expected = [[0, 0], [0.5**0.5, 0.07**0.5], [0, 0], [1, 1]]
+    np.testing.assert_allclose(rgb[0, :, :2], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="gamma above 0"):
+        Stretch((0,), (1,), gamma=0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e300, 1e300), st.floats(1e-3, 1e300)), min_size=1, max_size=3
+    ).filter(lambda pairs: all(low < low + width < np.inf for low, width in pairs)),
+    st.floats(0.1, 5),
+    st.none() | st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_json_gives_back_the_same_stretch(
+    pairs: list[tuple[float, float]], gamma: float, nodata: float | None
+) -> None:
+    low, high = tuple(a for a, _ in pairs), tuple(a + width for a, width in pairs)
+    stretch = Stretch(low, high, gamma, nodata)
+    assert Stretch.from_json(json.loads(json.dumps(stretch.to_json()))) == stretch
+
+
+def test_json_that_is_no_stretch() -> None:
+    for values in ({}, {"low": [0]}, {"low": 1, "high": 2}, None):
+        with pytest.raises(ValueError, match="expected a stretch"):
+            Stretch.from_json(values)  # type: ignore[arg-type]
+
+
+def test_other_percentiles() -> None:
+    image = np.random.default_rng(5).normal(1000, 200, (300, 400)).astype(np.float32)
+    stretch = estimate_stretch(open_raster(image), percentiles=(2, 98), gamma=0.8)
+    np.testing.assert_allclose(
+        [stretch.low[0], stretch.high[0]], np.percentile(image, [2, 98]), rtol=1e-6
+    )
+    assert stretch.gamma == 0.8
+    with pytest.raises(ValueError, match="two rising percentiles"):
+        estimate_stretch(open_raster(image), percentiles=(98, 2))

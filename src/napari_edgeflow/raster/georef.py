@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+_RASTER_TYPE_KEY, _PIXEL_IS_POINT = 1025, 2
 _DOUBLE, _SHORT, _ASCII = 12, 3, 2
 _TAGS = {
     "pixel_scale": (33550, _DOUBLE),
@@ -40,6 +41,30 @@ class GeoReference:
     double_params: tuple[float, ...] | None = None
     ascii_params: str | None = None
     nodata: str | None = None
+
+    @property
+    def affine(self) -> tuple[float, float, float, float, float, float] | None:
+        """``(a, b, c, d, e, f)`` of ``MapPlace``, by GDAL's rules; None if the tags give none."""
+        if self.transformation is not None and len(self.transformation) == 16:
+            m = self.transformation
+            corner = (m[0], m[1], m[3], m[4], m[5], m[7])
+        elif self.pixel_scale is not None and len(self.tiepoint or ()) == 6:
+            column, row, _, x, y, _ = self.tiepoint or ()
+            width, height = self.pixel_scale[:2]
+            corner = (width, 0.0, x - column * width, 0.0, -height, y + row * height)
+        else:
+            return None
+        a, b, c, d, e, f = corner
+        if self._counts_from_centres:
+            return a, b, c - (a * 0.5 + b * 0.5), d, e, f - (d * 0.5 + e * 0.5)
+        return corner
+
+    @property
+    def _counts_from_centres(self) -> bool:
+        """True for GTRasterTypeGeoKey = RasterPixelIsPoint."""
+        keys = self.key_directory or ()
+        entries = [keys[at : at + 4] for at in range(4, len(keys) - 3, 4)]
+        return (_RASTER_TYPE_KEY, 0, 1, _PIXEL_IS_POINT) in [tuple(entry) for entry in entries]
 
     def mask_tags(self) -> list[TiffTag]:
         """``extratags`` of tifffile that put a mask of the raster at its place.

@@ -8,10 +8,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow._types import AnyArray, BoolArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.axes import Layout, resolve_layout
+from napari_edgeflow.raster.details import NO_DETAILS, Details, is_nodata
 from napari_edgeflow.raster.georef import GeoReference
+from napari_edgeflow.raster.place import MapPlace, read_place
 from napari_edgeflow.raster.source import Level, check_request, describe_levels
 
 
@@ -43,6 +45,8 @@ class ArrayRaster:
         index: Sequence[int] | None = None,
         georeference: GeoReference | None = None,
         on_close: Callable[[], None] | None = None,
+        overviews: Sequence[ArrayLike] = (),
+        details: Details = NO_DETAILS,
     ) -> None:
         """Describe the arrays.
 
@@ -53,22 +57,29 @@ class ArrayRaster:
             index: The plane of a stack.
             georeference: Its place on the map.
             on_close: Called once by ``close``.
+            overviews: Coarser levels that were made of this very plane, ``(h, w, B)`` each.
+            details: What else is known of it.
 
         Raises:
             RasterError: The arrays are not an image that can be used.
         """
         if not arrays:
             raise RasterError("expected at least one array, got none; give one for each level")
-        self._arrays: tuple[ArrayLike, ...] = tuple(arrays)
-        self._layouts = tuple(_resolve(array, name, axes, index) for array in arrays)
+        self._arrays: tuple[ArrayLike, ...] = (*arrays, *overviews)
+        self._layouts = tuple(_resolve(array, name, axes, index) for array in arrays) + tuple(
+            _resolve(array, name, "YXS", None) for array in overviews
+        )
         self._on_close = on_close
         self.name = name
         self.georeference = georeference
+        self.details = details
+        self.axes, self.index = axes, None if index is None else tuple(index)
         self.dtype = _pixel_type(arrays[0].dtype, name)
         self.n_bands = _count_bands(arrays[0], self._layouts[0])
         self.levels: tuple[Level, ...] = describe_levels(
-            _planes([array.shape for array in arrays], self._layouts),
-            _planes([_chunk_shape(array) for array in arrays], self._layouts),
+            _planes([array.shape for array in self._arrays], self._layouts),
+            _planes([_chunk_shape(array) for array in self._arrays], self._layouts),
+            details.scales,
         )
         self.shape = self.levels[0].shape
         _check_size(self.shape, self.n_bands, name)
@@ -79,6 +90,9 @@ class ArrayRaster:
         if not self._arrays:
             raise RasterError(f"{self.name} has been closed; open it again to read it")
         layout = self._layouts[level]
+        if bands is not None and self._has_bands_apart(level, bands):
+            parts = [self.read(window, level, (band,)) for band in bands]
+            return np.concatenate(parts, axis=2)
         first, last = (0, self.n_bands) if bands is None else (min(bands), max(bands) + 1)
         key = _key(layout, window, slice(first, last), len(self._arrays[level].shape))
         plane = self._fetch(level, key)
@@ -86,6 +100,55 @@ class ArrayRaster:
         if bands is not None:
             pixels = pixels[:, :, [band - first for band in bands]]
         return np.array(pixels, dtype=self.dtype, order="C")
+
+    def _has_bands_apart(self, level: int, bands: Sequence[int]) -> bool:
+        """True when the bands asked for are far apart and stored one by one."""
+        axis = self._layouts[level].band
+        if axis is None or len(bands) == 1 or max(bands) - min(bands) < 2 * len(bands):
+            return False
+        return _chunk_shape(self._arrays[level])[axis] < self.n_bands
+
+    def valid_pixels(
+        self, pixels: AnyArray, window: Window, level: int = 0, bands: Sequence[int] | None = None
+    ) -> BoolArray:
+        """``(h, w, B) bool``: which of the ``(h, w, B)`` pixels just read show something.
+
+        Not NaN nor infinite; not the missing value in all bands read; not masked; not transparent.
+
+        Args:
+            pixels: What ``read`` gave for the other arguments.
+            window: Of that read.
+            level: Of that read.
+            bands: Of that read.
+        """
+        valid: BoolArray = np.isfinite(pixels)
+        valid &= ~is_nodata(pixels, self.details.nodata)[:, :, None]
+        if level < len(self.details.masks):
+            valid &= (np.asarray(self.details.masks[level][window.slices]) != 0)[:, :, None]
+        alpha = self.alpha_band
+        if alpha is not None and (bands is None or alpha not in bands):
+            valid &= self.read(window, level, (alpha,)) != 0
+        elif alpha is not None:
+            column = alpha if bands is None else list(bands).index(alpha)
+            valid &= pixels[:, :, column, None] != 0
+        return valid
+
+    @property
+    def alpha_band(self) -> int | None:
+        """The band that holds the transparency, or None."""
+        colours = [band.colour for band in self.details.bands]
+        return colours.index("alpha") if "alpha" in colours else None
+
+    @property
+    def place(self) -> MapPlace | None:
+        """Where it lies on the map; None when it lies nowhere.
+
+        Raises:
+            ModuleNotFoundError: It is a file with a place, and rasterio is not installed.
+        """
+        if self.details.place is not None or self.details.path is None:
+            return self.details.place
+        return read_place(self.details.path)
 
     def _fetch(self, level: int, key: tuple[int | slice, ...]) -> AnyArray:
         try:
@@ -95,6 +158,31 @@ class ArrayRaster:
                 f"expected to read {self.name}, but it is damaged or out of reach ({error}); "
                 "check the file, or make it anew"
             ) from error
+
+    def with_overviews(
+        self, overviews: Sequence[ArrayLike], on_close: Callable[[], None]
+    ) -> ArrayRaster:
+        """This raster with coarser levels; it takes over the file, so close only the new one.
+
+        Args:
+            overviews: ``(h, w, B)`` each, finest first.
+            on_close: Called once by ``close``, after this raster's own.
+        """
+
+        def close_both() -> None:
+            self.close()
+            on_close()
+
+        return ArrayRaster(
+            self._arrays,
+            name=self.name,
+            axes=self.axes,
+            index=self.index,
+            georeference=self.georeference,
+            on_close=close_both,
+            overviews=overviews,
+            details=self.details,
+        )
 
     def close(self) -> None:
         """Let go of the arrays and their file; reading afterwards raises ``RasterError``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +13,15 @@ import numpy as np
 
 from napari_edgeflow._types import Window
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.details import Details
+from napari_edgeflow.raster.gdal_file import NotForGdalError, open_gdal
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.overview import read_overview
+from napari_edgeflow.raster.pyramid import with_built_overviews
 from napari_edgeflow.raster.source import OpenRaster
 
 _WHOLE_PIXELS = 4096**2
+_PICTURE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -26,14 +32,16 @@ def open_raster(
 
     Args:
         image: An array (NumPy, zarr, dask, h5py) of shape (H, W), (H, W, B ≤ 4) or of what
-            ``axes`` says; the path of a TIFF, PNG or JPEG file; a napari Image layer; or a
-            raster, which is returned as it is.
+            ``axes`` says; a list of arrays, the levels of a pyramid; an open zarr group with
+            OME-Zarr metadata; the path of a TIFF, OME-Zarr, PNG, JPEG, DICOM or any file that
+            GDAL opens; a napari Image layer; or a raster, which is returned as it is.
         axes: A letter for each axis: Y, X, C or S for bands, any other for the axes of a
             stack. None: as the file says, or rows and columns last.
         index: The plane of a stack, one number for each axis of the stack.
 
     Raises:
         RasterError: It is not an image that can be used; the message says what to do.
+        ModuleNotFoundError: The file needs an optional package; the message names it.
     """
     if all(hasattr(image, name) for name in ("read", "levels", "n_bands")):
         return cast(OpenRaster, image)
@@ -43,26 +51,53 @@ def open_raster(
         return _checked(_open_layer(image, axes, index))
     if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__"):
         return _checked(ArrayRaster([image], axes=axes, index=index))
+    if isinstance(image, list | tuple) and image and all(hasattr(a, "shape") for a in image):
+        return _checked(ArrayRaster(image, axes=axes, index=index))
+    if hasattr(image, "attrs") and hasattr(image, "store_path"):
+        from napari_edgeflow.raster.omezarr import open_node
+
+        name = str(image.name).strip("/") or "image"
+        return _checked(open_node(image, name=name, axes=axes, index=index))
     raise RasterError(
-        "expected an array, the path of an image file or a napari Image layer, "
+        "expected an array, a list of levels, the path of an image file or a napari Image layer, "
         f"got {type(image).__name__}; convert it with numpy.asarray first"
     )
 
 
 def _open_path(path: Path, axes: str | None, index: Sequence[int] | None) -> OpenRaster:
-    if _is_tiff(path):
+    return _checked(with_built_overviews(_open_by_content(path, axes, index), path))
+
+
+def _open_by_content(path: Path, axes: str | None, index: Sequence[int] | None) -> ArrayRaster:
+    if path.is_dir():
+        from napari_edgeflow.raster.omezarr import open_zarr
+
+        return open_zarr(path, axes=axes, index=index)
+    head = _head(path)
+    if head[:4] in _TIFF_MAGIC:
         from napari_edgeflow.raster.tiff import open_tiff
 
-        return _checked(open_tiff(path, axes=axes, index=index))
+        return open_tiff(path, axes=axes, index=index)
+    if head[128:132] == b"DICM":
+        from napari_edgeflow.raster.dicom import open_dicom
+
+        return open_dicom(path, index=index)
+    if not head.startswith(_PICTURE_MAGIC) and importlib.util.find_spec("rasterio"):
+        with contextlib.suppress(NotForGdalError):
+            return open_gdal(path)
     from napari_edgeflow.raster.picture import read_picture
 
-    return _checked(ArrayRaster([read_picture(path)], name=path.name, axes=axes, index=index))
+    picture = read_picture(path)
+    return ArrayRaster(
+        [picture], name=path.name, axes=axes, index=index, details=Details(path=path)
+    )
 
 
-def _is_tiff(path: Path) -> bool:
+def _head(path: Path) -> bytes:
+    """The first 132 bytes."""
     try:
         with path.open("rb") as file:
-            return file.read(4) in _TIFF_MAGIC
+            return file.read(132)
     except OSError as error:
         raise RasterError(
             f"expected the path of an image file, but {path} cannot be opened "

@@ -119,12 +119,21 @@ def check_request(
 
 
 def describe_levels(
-    shapes: Sequence[tuple[int, int]], chunks: Sequence[tuple[int, int]]
+    shapes: Sequence[tuple[int, int]],
+    chunks: Sequence[tuple[int, int]],
+    scales: Sequence[tuple[float, float]] = (),
 ) -> tuple[Level, ...]:
-    """Levels with their exact scales, from their shapes and chunks, level 0 first."""
+    """Levels with their exact scales, from their shapes and chunks, level 0 first.
+
+    Args:
+        shapes: (rows, columns) of each level.
+        chunks: (rows, columns) of the pieces of each.
+        scales: Level-0 pixels per pixel of the first levels, where the file says so; the
+            others follow from the shapes.
+    """
+    told = list(scales) + [_scale(shapes[0], shape) for shape in shapes[len(scales) :]]
     return tuple(
-        Level(shape, _scale(shapes[0], shape), chunk)
-        for shape, chunk in zip(shapes, chunks, strict=True)
+        Level(shape, scale, chunk) for shape, scale, chunk in zip(shapes, told, chunks, strict=True)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_edgeflow._types import AnyArray, FloatArray
-from napari_edgeflow.raster.overview import read_overview
+from napari_edgeflow.raster.details import NO_DETAILS, is_nodata
+from napari_edgeflow.raster.overview import read_valid_overview
 from napari_edgeflow.raster.source import RasterSource
 
 _PERCENTILES = (0.1, 99.9)
@@ -25,16 +26,22 @@ class Stretch:
     Attributes:
         low: Value of each band that is shown black.
         high: Value of each band that is shown full; above ``low``.
+        gamma: Power of what comes out, as in napari: below 1 brightens the middle.
+        nodata: The value that stands for "nothing here" in all bands; shown black.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+    gamma: float = 1.0
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or not 1 <= len(self.low) <= 3:
             raise ValueError(f"a stretch needs low and high for one to three bands, got {self}")
         if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"a stretch needs low < high in every band, got {self}")
+        if not (math.isfinite(self.gamma) and self.gamma > 0):
+            raise ValueError(f"a stretch needs a finite gamma above 0, got {self.gamma}")
 
     def apply(self, pixels: AnyArray) -> FloatArray:
         """``(h, w, 3) float32 in [0, 1]`` of ``(h, w, B)`` pixels.
@@ -53,9 +60,40 @@ class Stretch:
         rgb = np.zeros((*pixels.shape[:2], 3), np.float32)
         for band, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             rgb[:, :, band] = _stretch_band(pixels[:, :, band], low, high)
+        if self.gamma != 1:
+            np.power(rgb, np.float32(self.gamma), out=rgb)
+        if self.nodata is not None:
+            rgb[is_nodata(pixels, self.nodata)] = 0
         if len(self.low) == 1:
             rgb[:, :, 1:] = rgb[:, :, :1]
         return rgb
+
+    def to_json(self) -> dict[str, Any]:
+        """The stretch as JSON values; ``from_json`` gives back exactly the same one."""
+        return {
+            "low": list(self.low),
+            "high": list(self.high),
+            "gamma": self.gamma,
+            "nodata": self.nodata,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Stretch:
+        """The stretch that ``to_json`` wrote.
+
+        Raises:
+            ValueError: The values are not those of a stretch.
+        """
+        try:
+            low = tuple(float(value) for value in values["low"])
+            high = tuple(float(value) for value in values["high"])
+            nodata = values.get("nodata")
+            gamma = float(values.get("gamma", 1.0))
+            return cls(low, high, gamma, None if nodata is None else float(nodata))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"expected a stretch with low and high for each band, got {values!r}"
+            ) from error
 
 
 def default_bands(n_bands: int) -> tuple[int, ...]:
@@ -63,24 +101,56 @@ def default_bands(n_bands: int) -> tuple[int, ...]:
     return tuple(range(min(n_bands, 3)))
 
 
-def estimate_stretch(source: RasterSource, bands: Sequence[int] | None = None) -> Stretch:
-    """One stretch for the whole raster: percentiles 0.1 and 99.9 of an overview of it.
+def estimate_stretch(
+    source: RasterSource,
+    bands: Sequence[int] | None = None,
+    *,
+    percentiles: tuple[float, float] = _PERCENTILES,
+    gamma: float = 1.0,
+) -> Stretch:
+    """One stretch for the whole raster: percentiles of the valid pixels of an overview of it.
 
     Three uint8 bands share one range, which keeps their colours; others have one each. uint8
-    that already fills half its range is left as it is.
+    that already fills half its range is left as it is. A file that says how it wants to be seen
+    (DICOM's window, OMERO's display limits) is obeyed. Missing values, masked and transparent
+    pixels, NaN and infinity do not count.
 
     Args:
         source: The raster.
         bands: One to three bands; None: the first three, or all of fewer.
+        percentiles: What becomes black and what full, in 0…100.
+        gamma: Of the stretch.
+
+    Raises:
+        ValueError: The percentiles are not two rising numbers of 0…100.
     """
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise ValueError(f"expected two rising percentiles of 0…100, got {percentiles}")
     chosen = default_bands(source.n_bands) if bands is None else tuple(bands)
-    pixels = read_overview(source, chosen)
+    details = getattr(source, "details", NO_DETAILS)  # other sources need not have any
+    if len(details.limits) == source.n_bands:
+        ranges = [details.limits[band] for band in chosen]
+    else:
+        ranges = _overview_ranges(source, chosen, percentiles)
+    low, high = tuple(a for a, _ in ranges), tuple(b for _, b in ranges)
+    return Stretch(low, high, gamma, _usable_nodata(details.nodata))
+
+
+def _usable_nodata(nodata: float | None) -> float | None:
+    """The missing value; None for NaN, which is black anyway and equal to nothing."""
+    return None if nodata is None or math.isnan(nodata) else nodata
+
+
+def _overview_ranges(
+    source: RasterSource, chosen: tuple[int, ...], percentiles: tuple[float, float]
+) -> list[tuple[float, float]]:
+    pixels, valid = read_valid_overview(source, chosen)
     is_uint8 = source.dtype == np.uint8
     if is_uint8 and len(chosen) == 3:
-        ranges = [_range(pixels, is_uint8)] * 3
-    else:
-        ranges = [_range(pixels[:, band], is_uint8) for band in range(len(chosen))]
-    return Stretch(tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
+        return [_range(pixels[valid], is_uint8, percentiles)] * 3
+    return [
+        _range(pixels[valid[:, band], band], is_uint8, percentiles) for band in range(len(chosen))
+    ]
 
 
 def _stretch_band(band: AnyArray, low: float, high: float) -> FloatArray:
@@ -95,11 +165,13 @@ def _stretch_band(band: AnyArray, low: float, high: float) -> FloatArray:
     return stretched
 
 
-def _range(values: AnyArray, is_uint8: bool) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(finite.astype(np.float64), _PERCENTILES))
+def _range(
+    values: AnyArray, is_uint8: bool, percentiles: tuple[float, float]
+) -> tuple[float, float]:
+    """(low, high) of valid values of one or more bands."""
+    if values.size == 0:
+        return (0.0, 255.0) if is_uint8 else (0.0, 1.0)
+    low, high = (float(v) for v in np.percentile(values.astype(np.float64), percentiles))
     if is_uint8 and high - low >= _WIDE_UINT8:
         return 0.0, 255.0
     if not high - low > 0:

@@ -15,6 +15,7 @@ from napari_edgeflow._types import AnyArray
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.georef import read_georeference
 from napari_edgeflow.raster.inmemory import ArrayLike, ArrayRaster
+from napari_edgeflow.raster.tiff_details import read_details
 
 _JPEG_LIKE = frozenset({6, 7, 33007, 34892, 50001})
 
@@ -62,14 +63,23 @@ def _describe(
     if colormap is not None and not file.is_imagej:  # ImageJ's tables only tint intensities
         arrays = [_PaletteArray(array, colormap) for array in arrays]
         letters += "S"
+    chosen = letters if axes is None else axes
+    n_bands = _count_bands(arrays[0], chosen)
     return ArrayRaster(
         arrays,
         name=path.name,
-        axes=letters if axes is None else axes,
+        axes=chosen,
         index=index,
         georeference=read_georeference(file.pages.first),
         on_close=file.close,
+        details=read_details(file, series, n_bands, path),
     )
+
+
+def _count_bands(array: ArrayLike, letters: str) -> int:
+    """Length of the axis of the bands; ``ArrayRaster`` refuses letters that do not fit."""
+    lengths = [n for n, letter in zip(array.shape, letters.upper(), strict=False) if letter in "SC"]
+    return max(lengths, default=1)
 
 
 def _largest_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
