@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from napari_edgeflow.cli import app
 from napari_edgeflow.evaluation import evaluate as evaluation_module
+from napari_edgeflow.evaluation.evaluate import Evaluation
 
 
 @pytest.fixture
@@ -141,16 +142,29 @@ def test_what_cannot_be_meant(
     assert not (tmp_path / "out").exists()
 
 
-def test_zoom_flip_and_clicks_are_in_the_report(discs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    code, _, stderr = run(
-        discs, "--out", out, "--zoom", "ritm", "--zoom-side", 64, "--flip", "--max-clicks", 1,
-        "--max-objects", 1, "--min-area", 5, "--stop-iou", 1.1, "--device", "cpu",
+def test_every_option_reaches_the_evaluation(
+    discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def remember(evaluation: Evaluation, out: Path, **options: object) -> None:
+        asked.update(evaluation.settings(), **options)
+        out.mkdir()
+        (out / "report.md").write_text("# done")
+
+    monkeypatch.setattr(evaluation_module, "run_evaluation", remember)
+    code, stdout, stderr = run(
+        discs, "--out", tmp_path / "out", "--zoom", "ritm", "--zoom-side", 64, "--flip",
+        "--jobs", 3, "--max-clicks", 100, "--min-area", 5, "--stop-iou", 1.1, "--device", "cpu", "--resume",
     )  # fmt: skip
     assert code == 0, stderr
-    settings = json.loads((out / "report.json").read_text())["settings"]
-    expected = {"zoom": "ritm", "zoom_side": 64, "flip": True, "min_area_px": 5, "stop_iou": 1.1}
-    assert expected.items() <= settings.items()
+    assert "# done" in stdout
+    del asked["on_progress"]
+    expected = {
+        "zoom": "ritm", "zoom_side": 64, "flip": True, "min_area_px": 5, "stop_iou": 1.1,
+        "max_clicks": 100, "workers": 3, "resume": True, "device": "cpu", "folders": [str(discs)],
+    }  # fmt: skip
+    assert expected.items() <= asked.items()
 
 
 def test_ctrl_c_says_how_to_go_on(

@@ -98,6 +98,7 @@ def test_one_model_or_other_objects_cannot_be_compared(
         compare({"a": records("d", (0.1,), (0.2,)), **others}, 20)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_comparison_of_models_on_the_same_objects(tmp_path: Path) -> None:
     discs = write_discs(tmp_path / "set_discs")
     evaluation = Evaluation(FakeSource("oracle"), (discs,), max_clicks=3)
@@ -133,6 +134,7 @@ def test_a_comparison_of_models_on_the_same_objects(tmp_path: Path) -> None:
         assert min(picture.size) > 300
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_comparison_that_stopped_goes_on(tmp_path: Path) -> None:
     discs = write_discs(tmp_path / "set_discs")
     evaluation = Evaluation(FakeSource("oracle"), (discs,), max_clicks=2)
@@ -143,6 +145,7 @@ def test_a_comparison_that_stopped_goes_on(tmp_path: Path) -> None:
     assert run_comparison(evaluation, names, tmp_path / "out", resume=True).differences
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_model_twice_is_refused_before_the_first_click(tmp_path: Path) -> None:
     evaluation = Evaluation(FakeSource("oracle"), (write_discs(tmp_path / "discs"),))
     twice = [ModelSource("random-walker"), ModelSource("random_walker")]
@@ -158,6 +161,7 @@ def report_of(kind: str, discs: Path, out: Path, **options: int) -> Path:
     return out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_reports_that_are_there_are_compared(tmp_path: Path) -> None:
     discs = write_discs(tmp_path / "set_discs")
     one = report_of("empty", discs, tmp_path / "one")
@@ -185,6 +189,7 @@ def test_objects_that_only_one_report_has_are_left_out_and_counted(tmp_path: Pat
         )
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_reports_of_other_settings_do_not_compare(tmp_path: Path) -> None:
     discs = write_discs(tmp_path / "set_discs")
     one = report_of("empty", discs, tmp_path / "one", max_clicks=3)
@@ -193,6 +198,7 @@ def test_reports_of_other_settings_do_not_compare(tmp_path: Path) -> None:
         compare_reports([one, two], tmp_path / "out")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_folders_that_hold_no_report(tmp_path: Path) -> None:
     discs = write_discs(tmp_path / "set_discs")
     one = report_of("empty", discs, tmp_path / "one")

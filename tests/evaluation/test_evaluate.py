@@ -30,6 +30,7 @@ def evaluation_of(kind: str, *folders: Path, **options: object) -> Evaluation:
     return Evaluation(FakeSource(kind), folders, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_oracle_scores_one(discs: Path, tmp_path: Path) -> None:
     report = run_evaluation(evaluation_of("oracle", discs), tmp_path / "out")
     (summary,) = report.datasets
@@ -40,6 +41,7 @@ def test_an_oracle_scores_one(discs: Path, tmp_path: Path) -> None:
     assert summary.drop_rate == 0.0
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", ["empty", "full"])
 def test_a_constant_scores_twenty(kind: str, discs: Path, tmp_path: Path) -> None:
     report = run_evaluation(evaluation_of(kind, discs), tmp_path / "out")
@@ -52,6 +54,7 @@ def test_a_constant_scores_twenty(kind: str, discs: Path, tmp_path: Path) -> Non
     assert summary.miou_at == pytest.approx([expected] * 20)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_report_json_has_just_the_promised_keys(discs: Path, tmp_path: Path) -> None:
     other = write_discs(tmp_path / "set_other", images=1)
     run_evaluation(
@@ -91,6 +94,7 @@ def test_report_json_has_just_the_promised_keys(discs: Path, tmp_path: Path) -> 
         assert entry["noc85"] == 5.0
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_report_md_has_a_row_for_each_set_and_kind(discs: Path, tmp_path: Path) -> None:
     other = write_discs(tmp_path / "another", images=1)
     run_evaluation(evaluation_of("oracle", discs, other), tmp_path / "out")
@@ -122,6 +126,7 @@ def test_pictures_and_masks_are_written(discs: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(mask), truth)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_what_is_done_survives_ctrl_c_and_is_not_done_again(discs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stopping = Evaluation(FakeSource("interrupted", stop_after=4), (discs,))
@@ -140,6 +145,7 @@ def test_what_is_done_survives_ctrl_c_and_is_not_done_again(discs: Path, tmp_pat
     assert read_records(out / "objects.csv")[:4] == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_going_on_with_a_finished_one_only_reports(discs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = run_evaluation(evaluation_of("oracle", discs), out)
@@ -149,6 +155,7 @@ def test_going_on_with_a_finished_one_only_reports(discs: Path, tmp_path: Path) 
     assert again.datasets == first.datasets
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_results_of_other_settings_do_not_mix(discs: Path, tmp_path: Path) -> None:
     run_evaluation(evaluation_of("oracle", discs, max_clicks=3), tmp_path / "out")
     with pytest.raises(EdgeFlowError, match="max_clicks was 3, is 4"):
@@ -163,6 +170,7 @@ def test_a_data_set_is_no_place_for_a_report(discs: Path, place: str) -> None:
     assert sorted(discs.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_progress_counts_up_to_the_end(discs: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     run_evaluation(
@@ -171,6 +179,7 @@ def test_progress_counts_up_to_the_end(discs: Path, tmp_path: Path) -> None:
     assert seen == [("Reading masks", 2, 2), *(("Clicking", n, 6) for n in range(7))]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_several_processes_find_the_same(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +207,7 @@ def test_several_processes_find_the_same(
     assert os.environ.get("OMP_NUM_THREADS") == "2"  # children only
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_several_processes_go_on_where_one_stopped(discs: Path, tmp_path: Path) -> None:
     source, out = ModelSource("watershed"), tmp_path / "out"
     whole = run_evaluation(Evaluation(source, (discs,), max_clicks=1), tmp_path / "whole")
@@ -211,6 +221,7 @@ def test_several_processes_go_on_where_one_stopped(discs: Path, tmp_path: Path) 
     ]
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", ["oracle", "empty"])
 def test_a_hundred_clicks(kind: str, discs: Path, tmp_path: Path) -> None:
     report = run_evaluation(evaluation_of(kind, discs, max_clicks=100), tmp_path / "out")
@@ -225,6 +236,7 @@ def test_a_hundred_clicks(kind: str, discs: Path, tmp_path: Path) -> None:
     ] == (1.0 if kind == "oracle" else 100.0)
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", ["oracle", "empty"])
 def test_a_published_data_set_through_the_whole_harness(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "GrabCut"
@@ -244,6 +256,7 @@ def test_a_published_data_set_through_the_whole_harness(kind: str, tmp_path: Pat
     assert (summary.noc85, summary.noc90, summary.noc95) == (expected,) * 3
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_overlapping_objects_are_clicked_whole(tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 50), 60, np.uint8)).save(tmp_path / "a.png")
     boxes = ((0, 0, 50, 40), (10, 10, 30, 30))
@@ -260,6 +273,7 @@ def test_overlapping_objects_are_clicked_whole(tmp_path: Path) -> None:
     assert found[2].ious[0] == 400 / 2000
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_smaller_objects_can_be_asked_for_and_every_click_made(tmp_path: Path) -> None:
     ids = np.zeros((30, 30), np.uint8)
     ids[4:6, 4:6] = 1

@@ -113,6 +113,8 @@ def draw_comparison(
     comparison: Comparison, records: Mapping[str, Records], path: Path, max_clicks: int
 ) -> None:
     """Write a PNG: differences with their intervals, and each model's mean IoU after each click."""
+    from matplotlib.ticker import MaxNLocator
+
     datasets = list(dict.fromkeys(d.dataset for d in comparison.differences))
     height = 1.2 + 0.25 * len(datasets) * (len(comparison.models) - 1)
     figure, panels = panels_in_rows(3, width=3.6, height=max(2.6, height), columns=3)
@@ -138,7 +140,7 @@ def draw_comparison(
     panels[2].set(ylim=(0, 1), xlim=(1, max(2, max_clicks)))
     panels[2].set_title(f"mean IoU after each click, {ALL}", fontsize=7)
     panels[2].tick_params(labelsize=6)
-    panels[2].xaxis.get_major_locator().set_params(integer=True)
+    panels[2].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[2].legend(fontsize=6, loc="lower right")
     figure.savefig(path, dpi=150)
 
