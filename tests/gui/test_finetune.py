@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from napari.layers import Image, Labels, Points
 
 from napari_edgeflow.data.folder import FolderDataset
 from napari_edgeflow.gui import finetune
 from napari_edgeflow.gui.finetune import Improvement, command, find_annotated, write_objects
-from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
+from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel, free_name
+from napari_edgeflow.zoo.build import save_weights
 
 from .fakes import PATIENCE_S, squares
 
@@ -235,6 +237,27 @@ def test_improve_on_the_objects_of_the_viewer(
     assert panel.line.text() == "3.00 before, 2.00 after"
     assert panel.start_button.isEnabled()
     assert not panel.stop_button.isEnabled()
+
+
+def test_a_new_model_never_takes_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NAPARI_EDGEFLOW_MODELS", str(tmp_path))
+    assert free_name("cells-18") == "cells-18-mine"
+    for name in ("cells-18-mine", "cells-18-mine2"):
+        (tmp_path / f"{name}.safetensors").touch()
+    assert free_name("cells-18") == free_name("cells-18-mine") == "cells-18-mine3"
+    assert free_name("other") == "other-mine"
+
+
+def test_the_window_offers_the_new_model(
+    open_widget: OpenWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NAPARI_EDGEFLOW_MODELS", str(tmp_path))
+    widget = open_widget(squares())
+    metadata = {"network": "edgeflow-18s", "summary": "improved"}
+    save_weights({"w": torch.zeros(1)}, tmp_path / "fake-mine.safetensors", metadata)
+    widget.finetune.model_added.emit("fake-mine")
+    assert widget.model_box.currentText() == widget.controller.model == "fake-mine"
+    assert widget.finetune.start_button.isVisible()
 
 
 def test_a_refusal_is_shown(

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.panels.weights import WeightsPanel
@@ -73,6 +74,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.image_box.close_down,
             self.labels_box.close_down,
             self.weights.close_down,
+            self.finetune.close_down,
             partial(self.controller.changed.disconnect, self._refresh),
             self.controller.close,
         )
@@ -162,6 +164,8 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             "Let a new object take pixels from objects that are already in the Labels layer",
             lambda is_on: setattr(control, "may_overwrite", is_on),
         )
+        self.finetune = FinetunePanel(self.viewer, control)
+        self.finetune.model_added.connect(self._on_improved)
 
     def _build_lines(self) -> None:
         self.object_line = text_line("The object that is clicked, and the id it will get")
@@ -200,6 +204,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.status_line,
             self.timings_line,
             self.device_line,
+            self.finetune,
         ):
             layout.addWidget(part)
         layout.addStretch(1)
@@ -246,6 +251,14 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         if self.controller.active is None:
             self.model_box.setCurrentIndex(self.model_box.findText(info.name))
             self._on_model(is_chosen=True)
+
+    def _on_improved(self, name: str) -> None:
+        """Offer a model that learned from the user's objects."""
+        from napari_edgeflow.zoo.catalog import list_models
+
+        for info in list_models():
+            if info.name == name:
+                self._on_new_model(info)
 
     def _on_tool(self, is_on: bool) -> None:
         if is_on and self.controller.image is None:
