@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from napari_edgeflow._types import Click
+from napari_edgeflow.inference.predictor import Predictor
 from napari_edgeflow.nn.edgeflow import EDGEFLOW_18XS, EdgeFlow, EdgeFlowConfig
 from napari_edgeflow.nn.ritm import RITM, RITM_H18S
-from napari_edgeflow.zoo.build import FAMILIES, REGISTRY, build_network, network_names
+from napari_edgeflow.zoo.build import FAMILIES, REGISTRY, build_network, network_names, save_weights
 
 # EdgeFlow's own tests run the real networks; colour cues cannot run without values.
 OTHERS = [n for n in network_names() if not isinstance(REGISTRY[n], EdgeFlowConfig)]
@@ -72,3 +76,17 @@ def test_settings_that_cannot_be_are_named(name: str, message: str) -> None:
 def test_align_is_a_setting_of_edgeflow_alone() -> None:
     with pytest.raises(ValueError, match="ritm-h18s has no setting 'align'"):
         build_network("ritm-h18s", align="image")
+
+
+def test_weights_remember_the_settings(tmp_path: Path) -> None:
+    name = "edgeflow-18xs:parts=baseline,prior=mask"
+    network = build_network(name).eval()
+    path = tmp_path / "ablation.safetensors"
+    save_weights(network.state_dict(), path, {"network": name, "licence": "none"})
+    image = np.random.default_rng(0).random((48, 64, 3), dtype=np.float32)
+    clicks, prior = [Click(20, 30)], np.full((48, 64), 0.5, np.float32)
+    expected = Predictor(network, name="made here", device="cpu", precision="float32")
+    found = Predictor.from_zoo(path, device="cpu", precision="float32")
+    np.testing.assert_array_equal(
+        found.predict(image, clicks, prior).logits, expected.predict(image, clicks, prior).logits
+    )
