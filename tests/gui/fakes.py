@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from napari_edgeflow._types import AnyArray, BoolArray, Click, Prediction, Window
+from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, Prediction, Window
 from napari_edgeflow.errors import Cancelled
 from napari_edgeflow.gui.planes import PlaneImage
 from napari_edgeflow.raster.open import open_raster
@@ -34,7 +34,7 @@ def region(image: AnyArray, clicks: Sequence[Click], start: BoolArray | None = N
         if click.is_positive:
             parts, _ = ndimage.label(np.abs(grey.astype(float) - grey[row, column]) <= TOLERANCE)
             mask |= parts == parts[row, column]
-        else:
+        elif click.is_negative:
             y, x = np.ogrid[: grey.shape[0], : grey.shape[1]]
             mask &= (y - row) ** 2 + (x - column) ** 2 > 9
     return mask
@@ -46,7 +46,7 @@ def alike(image: AnyArray, clicks: Sequence[Click]) -> BoolArray:
     values = [float(grey[click.pixel]) for click in clicks if click.is_positive]
     y, x = np.ogrid[: grey.shape[0], : grey.shape[1]]
     found = np.isin(np.round(grey), np.round(values))
-    for row, column in (click.pixel for click in clicks if not click.is_positive):
+    for row, column in (click.pixel for click in clicks if click.is_negative):
         found &= (y - row) ** 2 + (x - column) ** 2 > 9
     return found
 
@@ -64,6 +64,7 @@ class FakePredictor:
 
     name: str = "fake"
     device_line: str = "fake · no network"
+    click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
     runs: int = 0
     stopped: int = 0
     opened: int = 0

@@ -41,7 +41,7 @@ def clicks_of(controller: Any) -> list[Click]:
 
 
 def commit_at(controller: Controller, settle: Settle, y: float, x: float) -> None:
-    controller.click((y, x), True)
+    controller.click((y, x), "positive")
     settle(controller)
     controller.finish()
     settle(controller)
@@ -53,7 +53,7 @@ def commit_at(controller: Controller, settle: Settle, y: float, x: float) -> Non
 def test_a_click_makes_the_mask_of_the_object(
     bound: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15.0, 20.0), True)
+    bound.click((15.0, 20.0), "positive")
     settle(bound)
     expected = region(squares(), [Click(15, 20)])
     assert expected.sum() == 15 * 20
@@ -66,9 +66,9 @@ def test_a_click_makes_the_mask_of_the_object(
 def test_sign_and_order_reach_the_session(
     bound: Any, settle: Settle, predictor: FakePredictor
 ) -> None:
-    bound.click((15.0, 20.0), True)
-    bound.click((12.4, 11.6), False)
-    bound.click((40.0, 50.0), True)
+    bound.click((15.0, 20.0), "positive")
+    bound.click((12.4, 11.6), "negative")
+    bound.click((40.0, 50.0), "positive")
     settle(bound)
     expected = (Click(15, 20), Click(12.4, 11.6, False), Click(40, 50))
     assert predictor.click_lists[-1] == expected
@@ -77,9 +77,9 @@ def test_sign_and_order_reach_the_session(
 def test_moving_a_point_moves_the_mask(
     bound: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15.0, 20.0), True)
+    bound.click((15.0, 20.0), "positive")
     settle(bound)
-    layer = bound.binding.clicks.layer(True)
+    layer = bound.binding.clicks.layer("positive")
     layer.data = np.array([[40.0, 50.0]])
     settle(bound)
     assert clicks_of(bound) == [Click(40, 50)]
@@ -89,10 +89,10 @@ def test_moving_a_point_moves_the_mask(
 def test_deleting_the_first_point_keeps_the_order_of_the_others(
     bound: Any, settle: Settle, predictor: FakePredictor
 ) -> None:
-    for place, sign in (((15, 20), True), ((40, 50), True), ((12, 12), False), ((2, 2), True)):
-        bound.click(place, sign)
+    for place in ((15, 20), (40, 50), (12, 12), (2, 2)):
+        bound.click(place, "negative" if place == (12, 12) else "positive")
     settle(bound)
-    bound.binding.clicks.layer(True).remove([0])
+    bound.binding.clicks.layer("positive").remove([0])
     settle(bound)
     expected = (Click(40, 50), Click(12, 12, False), Click(2, 2))
     assert predictor.click_lists[-1] == expected
@@ -101,9 +101,9 @@ def test_deleting_the_first_point_keeps_the_order_of_the_others(
 def test_deleting_every_point_clears_the_mask(
     bound: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
-    layer = bound.binding.clicks.layer(True)
+    layer = bound.binding.clicks.layer("positive")
     layer.selected_data = {0}
     layer.remove_selected()
     settle(bound)
@@ -117,10 +117,10 @@ def test_deleting_every_point_clears_the_mask(
 def test_emptying_the_layer_by_assignment_clears_the_mask(
     bound: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15, 20), True)
-    bound.click((40, 50), True)
+    bound.click((15, 20), "positive")
+    bound.click((40, 50), "positive")
     settle(bound)
-    bound.binding.clicks.layer(True).data = np.empty((0, 2))
+    bound.binding.clicks.layer("positive").data = np.empty((0, 2))
     settle(bound)
     assert bound.active is None
     assert not preview_mask(bound, (60, 80)).any()
@@ -130,8 +130,8 @@ def test_a_point_added_in_the_layer_is_a_click(
     bound: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
     bound.show_layers()
-    bound.binding.clicks.layer(True).add([[15, 20], [40, 50]])
-    bound.binding.clicks.layer(False).add([[11, 11]])
+    bound.binding.clicks.layer("positive").add([[15, 20], [40, 50]])
+    bound.binding.clicks.layer("negative").add([[11, 11]])
     settle(bound)
     expected = [Click(15, 20), Click(40, 50), Click(11, 11, False)]
     assert clicks_of(bound) == expected
@@ -142,11 +142,11 @@ def test_a_point_added_in_the_layer_is_a_click(
 def test_a_click_outside_is_refused_with_a_message(
     bound: Any, settle: Settle, qtbot: Any, messages: list[str], place: tuple[float, float]
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
-    bound.click(place, True)
+    bound.click(place, "positive")
     qtbot.waitUntil(
-        lambda: len(bound.binding.clicks.layer(True).data) == 1, timeout=PATIENCE_S * 1000
+        lambda: len(bound.binding.clicks.layer("positive").data) == 1, timeout=PATIENCE_S * 1000
     )
     assert clicks_of(bound) == [Click(15, 20)]
     assert any("Expected a click on the image" in text for text in messages)
@@ -155,11 +155,11 @@ def test_a_click_outside_is_refused_with_a_message(
 def test_a_point_added_outside_is_taken_back(
     bound: Any, settle: Settle, qtbot: Any, messages: list[str]
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
-    bound.binding.clicks.layer(False).add([[15, 300], [11, 11]])
+    bound.binding.clicks.layer("negative").add([[15, 300], [11, 11]])
     qtbot.waitUntil(
-        lambda: len(bound.binding.clicks.layer(False).data) == 1, timeout=PATIENCE_S * 1000
+        lambda: len(bound.binding.clicks.layer("negative").data) == 1, timeout=PATIENCE_S * 1000
     )
     settle(bound)
     assert clicks_of(bound) == [Click(15, 20), Click(11, 11, False)]
@@ -170,7 +170,7 @@ def test_a_point_added_outside_is_taken_back(
 def test_the_outermost_pixels_can_be_clicked(
     bound: Any, settle: Settle, place: tuple[float, float]
 ) -> None:
-    bound.click(place, True)
+    bound.click(place, "positive")
     settle(bound)
     assert bound.active.prediction.mask[Click(*place).pixel]
 
@@ -178,9 +178,9 @@ def test_the_outermost_pixels_can_be_clicked(
 def test_a_point_moved_out_of_the_image_moves_back(
     bound: Any, settle: Settle, qtbot: Any, messages: list[str]
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
-    layer = bound.binding.clicks.layer(True)
+    layer = bound.binding.clicks.layer("positive")
     layer.data = np.array([[15.0, 200.0]])
     qtbot.waitUntil(lambda: np.array_equal(layer.data, [[15, 20]]), timeout=PATIENCE_S * 1000)
     assert clicks_of(bound) == [Click(15, 20)]
@@ -200,11 +200,11 @@ def test_undo_and_redo_go_through_clicks_moves_and_resets(
         states.append((clicks_of(bound), preview_mask(bound, (60, 80))))
 
     note()
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     note()
-    bound.click((12, 12), False)
+    bound.click((12, 12), "negative")
     note()
-    bound.binding.clicks.layer(False).data = np.array([[20.0, 25.0]])
+    bound.binding.clicks.layer("negative").data = np.array([[20.0, 25.0]])
     note()
     bound.reset()
     note()
@@ -216,15 +216,15 @@ def test_undo_and_redo_go_through_clicks_moves_and_resets(
             settle(bound)
             assert clicks_of(bound) == states[i][0]
             assert np.array_equal(preview_mask(bound, (60, 80)), states[i][1]), (step, i)
-            rows = bound.binding.clicks.layer(True).data
+            rows = bound.binding.clicks.layer("positive").data
             assert len(rows) == sum(click.is_positive for click in states[i][0])
 
 
 def test_a_new_click_forgets_what_was_undone(bound: Any, settle: Settle) -> None:
-    bound.click((15, 20), True)
-    bound.click((40, 50), True)
+    bound.click((15, 20), "positive")
+    bound.click((40, 50), "positive")
     bound.undo()
-    bound.click((2, 2), True)
+    bound.click((2, 2), "positive")
     assert not bound.can_redo
     assert clicks_of(bound) == [Click(15, 20), Click(2, 2)]
     settle(bound)
@@ -236,7 +236,7 @@ def test_a_new_click_forgets_what_was_undone(bound: Any, settle: Settle) -> None
 def test_threshold_and_largest_part_run_no_network(
     bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     runs = predictor.runs
     bound.largest_component = False
@@ -268,7 +268,7 @@ def test_another_model_gives_the_mask_again(
     controller = make_controller(viewer)
     controller._runner.engine._new_predictor = new_predictor
     controller.bind(viewer.add_image(squares()))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     controller.model = "big"
     settle(controller)
@@ -281,19 +281,19 @@ def test_field_of_view_is_what_the_user_saw_at_the_first_click(
 ) -> None:
     viewer.canvas.size = (300, 400)
     viewer.scene.camera.zoom = 10.0
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     viewer.scene.camera.zoom = 20.0
-    bound.click((16, 20), True)
+    bound.click((16, 20), "positive")
     settle(bound)
     assert predictor.fields_of_view == [30.0, 30.0]
     bound.finish()
     settle(bound)
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
     viewer.scene.camera.zoom = 0.1
     bound.reset()
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
     assert predictor.fields_of_view[2:] == [15.0, 60.0]
 
@@ -303,8 +303,8 @@ def test_field_of_view_is_what_the_user_saw_at_the_first_click(
 
 def test_commits_get_ids_and_spare_neighbours(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
-    bound.click((15, 20), True)
-    bound.click((40, 50), True)
+    bound.click((15, 20), "positive")
+    bound.click((40, 50), "positive")
     settle(bound)
     bound.finish()
     settle(bound)
@@ -315,7 +315,7 @@ def test_commits_get_ids_and_spare_neighbours(bound: Any, settle: Settle) -> Non
     assert "300 px stayed with its neighbours" in bound.status
     assert bound.object_line == "Next object: 3"
     assert bound.active is None
-    assert not len(bound.binding.clicks.layer(True).data)
+    assert not len(bound.binding.clicks.layer("positive").data)
 
 
 def test_overwriting_neighbours_when_asked(bound: Any, settle: Settle) -> None:
@@ -338,7 +338,7 @@ def test_undo_takes_the_commit_back_and_its_clicks_return(
     assert np.array_equal(bound.target.data, expected)
     assert clicks_of(bound) == [Click(40, 50)]
     assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(40, 50)]))
-    bound.click((2, 2), True)
+    bound.click((2, 2), "positive")
     settle(bound)
     assert bound.active.prediction.mask.sum() == 60 * 80 - 300 - 12
 
@@ -377,7 +377,7 @@ def test_an_id_that_does_not_fit_changes_nothing(
 
 
 def test_an_empty_mask_is_not_committed(bound: Any, settle: Settle, messages: list[str]) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     bound.threshold = 0.95
     settle(bound)
     bound.finish()
@@ -401,8 +401,8 @@ def test_correcting_an_object_keeps_its_id(bound: Any, settle: Settle, viewer: A
     settle(bound)
     assert bound.object_line == "Correcting object 3 on the image"
     assert bound.active.prediction.mask.sum() == 32
-    bound.click((45, 60), True)
-    bound.click((36, 42), False)
+    bound.click((45, 60), "positive")
+    bound.click((36, 42), "negative")
     settle(bound)
     bound.finish()
     settle(bound)
@@ -434,7 +434,7 @@ def test_pixel_types(
 ) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(squares(dtype=dtype)))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert preview_mask(controller, (60, 80)).sum() == 300
 
@@ -446,11 +446,11 @@ def test_bool_and_nan_pixels(
     image[30, 30] = np.nan
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(image, contrast_limits=(0, 255)))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert preview_mask(controller, (60, 80)).sum() == 300
     controller.bind(viewer.add_image(squares() > 0, name="bool"))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert controller.active.prediction is not None
 
@@ -458,7 +458,7 @@ def test_bool_and_nan_pixels(
 def test_rgb(viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(np.stack([squares()] * 3, axis=-1), rgb=True))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert preview_mask(controller, (60, 80)).sum() == 300
     controller.finish()
@@ -473,7 +473,7 @@ def test_the_current_channel_of_a_multichannel_image(
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(channels))
     viewer.dims.set_point(0, 1)
-    controller.click((1, 15, 20), True)
+    controller.click((1, 15, 20), "positive")
     settle(controller)
     assert controller.active.prediction.mask.sum() == 300
 
@@ -484,7 +484,7 @@ def test_multiscale_images(
     levels = [squares(), squares()[::2, ::2]]
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(levels, multiscale=True))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert preview_mask(controller, (60, 80)).sum() == 300
 
@@ -506,11 +506,11 @@ def test_any_placement_of_the_image(
     image = viewer.add_image(squares(), **PLACEMENTS[name])
     controller = make_controller(viewer)
     controller.bind(image)
-    controller.click(image.data_to_world((15.2, 20.3)), True)
+    controller.click(image.data_to_world((15.2, 20.3)), "positive")
     settle(controller)
     (click,) = predictor.click_lists[-1]
     assert (click.y, click.x) == pytest.approx((15.2, 20.3), abs=1e-6)
-    points, preview = controller.binding.clicks.layer(True), controller.binding.preview.layer
+    points, preview = controller.binding.clicks.layer("positive"), controller.binding.preview.layer
     world = image.data_to_world((15.2, 20.3))
     assert np.allclose(points.data_to_world(points.data[0]), world)
     for corner in ((0, 0), (14, 19)):
@@ -522,11 +522,11 @@ def test_any_placement_of_the_image(
 
 
 def test_helper_layers_follow_an_image_that_is_moved(bound: Any, settle: Settle) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     bound.image.scale = (0.5, 0.25)
     bound.image.translate = (3, 4)
-    points, preview = bound.binding.clicks.layer(True), bound.binding.preview.layer
+    points, preview = bound.binding.clicks.layer("positive"), bound.binding.preview.layer
     assert np.allclose(points.data_to_world(points.data[0]), (15 * 0.5 + 3, 20 * 0.25 + 4))
     assert np.allclose(preview.data_to_world((0, 0)), (10 * 0.5 + 3, 10 * 0.25 + 4))
 
@@ -547,16 +547,18 @@ def test_slices_of_a_stack_keep_their_own_object(
     stack: Any, settle: Settle, viewer: Any, preview_mask: PreviewMask, messages: list[str]
 ) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
-    stack.click((1, 10, 15, 20), True)
+    stack.click((1, 10, 15, 20), "positive")
     settle(stack)
     expected = np.zeros((2, 4, 60, 80), dtype=bool)
     expected[1, 2] = region(squares(), [Click(15, 20)])
     assert np.array_equal(preview_mask(stack, expected.shape), expected)
     viewer.dims.set_point((0, 1), (0, 15))
-    stack.click((0, 15, 40, 50), True)
+    stack.click((0, 15, 40, 50), "positive")
     settle(stack)
     assert any("kept there" in text for text in messages)
-    assert np.array_equal(stack.binding.clicks.layer(True).data, [[1, 2, 15, 20], [0, 3, 40, 50]])
+    assert np.array_equal(
+        stack.binding.clicks.layer("positive").data, [[1, 2, 15, 20], [0, 3, 40, 50]]
+    )
     other = np.zeros_like(expected)
     other[0, 3] = region(squares(), [Click(40, 50)])
     assert np.array_equal(preview_mask(stack, expected.shape), other)
@@ -571,9 +573,9 @@ def test_slices_of_a_stack_keep_their_own_object(
 
 def test_undo_stays_on_the_slice(stack: Any, settle: Settle, viewer: Any) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
-    stack.click((1, 10, 15, 20), True)
+    stack.click((1, 10, 15, 20), "positive")
     viewer.dims.set_point((0, 1), (0, 15))
-    stack.click((0, 15, 40, 50), True)
+    stack.click((0, 15, 40, 50), "positive")
     settle(stack)
     viewer.dims.set_point((0, 1), (1, 10))
     stack.undo()
@@ -592,7 +594,7 @@ def test_other_axes_on_the_screen(
     controller.bind(viewer.add_image(volume))
     viewer.dims.order = (1, 0, 2)
     viewer.dims.set_point(1, 3)
-    controller.click((15, 3, 20), True)
+    controller.click((15, 3, 20), "positive")
     settle(controller)
     assert predictor.click_lists[-1] == (Click(15, 20),)
     controller.finish()
@@ -604,7 +606,7 @@ def test_other_axes_on_the_screen(
 
 def test_the_3d_view_gives_a_message(stack: Any, viewer: Any, messages: list[str]) -> None:
     viewer.dims.ndisplay = 3
-    stack.click((1, 10, 15, 20), True)
+    stack.click((1, 10, 15, 20), "positive")
     assert any("2-D view" in text for text in messages)
 
 
@@ -624,13 +626,13 @@ def test_unusable_images_give_a_message_and_change_nothing(
 ) -> None:
     controller = make_controller(viewer)
     controller.bind(viewer.add_image(pixels, contrast_limits=(0, 1), name="bad"))
-    controller.click((0, 0), True)
+    controller.click((0, 0), "positive")
     settle(controller)
     assert controller.object_line == "Next object: 1"
-    assert not len(controller.binding.clicks.layer(True).data)
+    assert not len(controller.binding.clicks.layer("positive").data)
     assert any("bad" in text for text in messages)
     controller.bind(viewer.add_image(squares()))
-    controller.click((15, 20), True)
+    controller.click((15, 20), "positive")
     settle(controller)
     assert controller.active.prediction.mask.sum() == 300
 
@@ -642,11 +644,11 @@ def test_a_failing_network_keeps_the_clicks(
     messages: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     predictor.failure = RuntimeError("no memory")
     with caplog.at_level(logging.CRITICAL):
-        bound.click((40, 50), True)
+        bound.click((40, 50), "positive")
         settle(bound)
     assert any("no memory" in text and "kept" in text for text in messages)
     assert clicks_of(bound) == [Click(15, 20), Click(40, 50)]
@@ -657,7 +659,7 @@ def test_a_failing_network_keeps_the_clicks(
 
 
 def test_no_image_gives_a_message(viewer: Any, make_controller: Any, messages: list[str]) -> None:
-    make_controller(viewer).click((1, 1), True)
+    make_controller(viewer).click((1, 1), "positive")
     assert any("Choose an image" in text for text in messages)
 
 
@@ -667,7 +669,7 @@ def test_no_image_gives_a_message(viewer: Any, make_controller: Any, messages: l
 def start_slow(controller: Controller, predictor: FakePredictor, y: float, x: float) -> None:
     predictor.started.clear()
     predictor.gate.clear()
-    controller.click((y, x), True)
+    controller.click((y, x), "positive")
     assert predictor.started.wait(PATIENCE_S)
 
 
@@ -676,7 +678,7 @@ def test_the_latest_click_wins(
 ) -> None:
     start_slow(bound, predictor, 15, 20)
     for place in ((16, 20), (40, 50), (12, 12)):
-        bound.click(place, place != (12, 12))
+        bound.click(place, "negative" if place == (12, 12) else "positive")
     predictor.gate.set()
     settle(bound)
     assert predictor.runs == 2
@@ -700,7 +702,7 @@ def test_undo_in_flight_shows_no_stale_mask(
 def test_cancel_withdraws_the_clicks_in_flight(
     bound: Any, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
 ) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     start_slow(bound, predictor, 40, 50)
     bound.cancel()
@@ -718,7 +720,7 @@ def test_finish_in_flight_waits_and_later_clicks_start_the_next(
 ) -> None:
     start_slow(bound, predictor, 15, 20)
     bound.finish()
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     assert clicks_of(bound) == [Click(15, 20)]
     predictor.gate.set()
     settle(bound)
@@ -736,7 +738,7 @@ def test_deleting_the_image_in_flight(
     messages: list[str],
 ) -> None:
     start_slow(bound, predictor, 15, 20)
-    points = bound.binding.clicks.layer(True)
+    points = bound.binding.clicks.layer("positive")
     viewer.layers.remove(bound.image)
     predictor.gate.set()
     settle(bound)
@@ -748,7 +750,7 @@ def test_deleting_the_image_in_flight(
     assert np.array_equal(points.data, [[15, 20]])
     points.remove([0])
     bound.bind(viewer.add_image(squares(), name="again"))
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
     assert bound.active.prediction.mask.sum() == 450
 
@@ -763,16 +765,16 @@ def test_deleting_a_points_layer_in_flight_keeps_the_clicks(
     preview_mask: PreviewMask,
 ) -> None:
     start_slow(bound, predictor, 15, 20)
-    viewer.layers.remove(bound.binding.clicks.layer(True))
+    viewer.layers.remove(bound.binding.clicks.layer("positive"))
     predictor.gate.set()
     settle(bound)
     qtbot.waitUntil(
         lambda: any("clicks are kept" in text for text in messages), timeout=PATIENCE_S * 1000
     )
     assert preview_mask(bound, (60, 80)).sum() == 300
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
-    assert np.array_equal(bound.binding.clicks.layer(True).data, [[15, 20], [40, 50]])
+    assert np.array_equal(bound.binding.clicks.layer("positive").data, [[15, 20], [40, 50]])
     assert preview_mask(bound, (60, 80)).sum() == 750
 
 
@@ -782,10 +784,10 @@ def test_deleting_preview_and_labels_is_no_trouble(
     commit_at(bound, settle, 15, 20)
     viewer.layers.remove(bound.target)
     assert "EdgeFlow labels" not in viewer.layers
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
     viewer.layers.remove(bound.binding.preview.layer)
-    bound.click((41, 50), True)
+    bound.click((41, 50), "positive")
     settle(bound)
     assert preview_mask(bound, (60, 80)).sum() == 450
     bound.finish()
@@ -797,7 +799,7 @@ def test_clearing_the_viewer_with_an_active_object(
     stack: Any, settle: Settle, viewer: Any, qtbot: Any, messages: list[str]
 ) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
-    stack.click((1, 10, 15, 20), True)
+    stack.click((1, 10, 15, 20), "positive")
     settle(stack)
     viewer.layers.clear()
     qtbot.waitUntil(
@@ -811,11 +813,11 @@ def test_clearing_the_viewer_with_an_active_object(
 
 
 def test_clicks_wait_on_their_image(bound: Any, settle: Settle, viewer: Any) -> None:
-    bound.click((15, 20), True)
+    bound.click((15, 20), "positive")
     settle(bound)
     first = bound.image
     bound.bind(viewer.add_image(squares(), name="second"))
-    bound.click((40, 50), True)
+    bound.click((40, 50), "positive")
     settle(bound)
     bound.bind(first)
     assert clicks_of(bound) == [Click(15, 20)]

@@ -30,19 +30,19 @@ def clicked(open_widget: OpenWidget, settle: Settle) -> Any:
     click(widget.viewer, (15, 20))
     click(widget.viewer, (40, 50))
     settle(widget.controller)
-    assert len(widget.controller.binding.log.rows(True)) == 2
+    assert len(widget.controller.binding.log.rows("positive")) == 2
     return widget
 
 
 def logged(widget: Any) -> Any:
     """(y, x) of the positive clicks in the log."""
-    return np.array([entry.position for entry in widget.controller.binding.log.rows(True)])
+    return np.array([entry.position for entry in widget.controller.binding.log.rows("positive")])
 
 
 def test_a_point_dragged_in_select_mode_takes_the_mask_along(
     clicked: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    points = clicked.controller.binding.clicks.layer(True)
+    points = clicked.controller.binding.clicks.layer("positive")
     points.mode = "select"
     drag(clicked.viewer, (15, 20), (56, 4))
     settle(clicked.controller)
@@ -59,7 +59,7 @@ def test_a_point_dragged_in_select_mode_takes_the_mask_along(
 def test_the_selected_point_is_deleted_by_key(
     clicked: Any, settle: Settle, preview_mask: PreviewMask
 ) -> None:
-    points = clicked.controller.binding.clicks.layer(True)
+    points = clicked.controller.binding.clicks.layer("positive")
     points.mode = "select"
     click(clicked.viewer, (15, 20))
     assert set(points.selected_data) == {0}

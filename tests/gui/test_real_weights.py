@@ -30,8 +30,8 @@ def test_the_viewer_gives_the_mask_of_the_python_api(qtbot: Any, settle: Settle)
     controller = Controller(viewer)
     controller.bind(viewer.add_image(blob_image(), scale=(0.5, 0.5)))
     controller.threshold = 0.4
-    controller.click((35.0, 45.0), True)
-    controller.click((10.0, 10.0), False)
+    controller.click((35.0, 45.0), "positive")
+    controller.click((10.0, 10.0), "negative")
     qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=60_000)
     active = controller.active
     assert active is not None

@@ -62,7 +62,7 @@ def test_what_is_no_click(
     QTest.mouseDClick(native_canvas(viewer), LEFT, NO_KEY, canvas_point(viewer, (15, 20)))
     settle(widget.controller)
     assert viewer.scene.camera.zoom == zoom
-    assert len(widget.controller.binding.log.rows(True)) == 1
+    assert len(widget.controller.binding.log.rows("positive")) == 1
     runs = predictor.runs
     labels = viewer.add_labels(np.zeros((60, 80), np.uint8))
     labels.mode, labels.selected_label = "paint", 3
@@ -110,7 +110,7 @@ def test_keys_drive_the_widget(open_widget: OpenWidget, settle: Settle) -> None:
     assert widget.controller.binding.log.planes == ()
     QTest.keyClick(window, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
     settle(widget.controller)
-    assert len(widget.controller.binding.log.rows(True)) == 1
+    assert len(widget.controller.binding.log.rows("positive")) == 1
     QTest.keyClick(window, Qt.Key.Key_N)
     settle(widget.controller)
     assert widget.controller.target.data.max() == 1

@@ -1,18 +1,19 @@
-"""The two Points layers of the clicks, kept in step with the click log."""
+"""The Points layers of the clicks, one for each kind, kept in step with the click log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Points
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_edgeflow._types import ClickKind
 from napari_edgeflow.errors import RasterError
-from napari_edgeflow.gui.click_log import ClickLog
+from napari_edgeflow.gui.click_log import KINDS, ClickLog
 from napari_edgeflow.gui.planes import (
     Plane,
     data_to_world_matrix,
@@ -22,12 +23,24 @@ from napari_edgeflow.gui.planes import (
 )
 from napari_edgeflow.gui.preview import like
 
-POSITIVE_COLOUR = "#2ecc40"
-NEGATIVE_COLOUR = "#ff4136"
+
+class _Look(NamedTuple):
+    colour: str
+    symbol: str
+
+
+_LOOKS: dict[ClickKind, _Look] = {
+    "positive": _Look("#2ecc40", "disc"),
+    "negative": _Look("#ff4136", "x"),
+    "boundary": _Look("#ffdc00", "diamond"),
+}
 
 
 class ClickLayers:
     """Positive (green discs) and negative (red crosses) Points layers of one image.
+
+    A third layer (yellow diamonds) for clicks on the boundary comes with the models that take
+    them.
 
     What the user does in them in napari's own way is written to the log; what the log
     refuses is taken back in the layers.
@@ -44,30 +57,33 @@ class ClickLayers:
         self._log = log
         self._is_writing = False
         self._is_closed = False
-        self._layers: dict[bool, Points | None] = {True: None, False: None}
-        self._handlers: dict[bool, Callable[[Any], None]] = {
-            sign: partial(self._on_data, sign) for sign in (True, False)
+        self._layers: dict[ClickKind, Points | None] = dict.fromkeys(KINDS)
+        self._handlers: dict[ClickKind, Callable[[Any], None]] = {
+            kind: partial(self._on_data, kind) for kind in KINDS
         }
+        self.takes_boundary = False
 
-    def layer(self, is_positive: bool) -> Points | None:
-        """The layer of this sign, None when it was not made yet or was deleted."""
-        return self._layers[is_positive]
+    def layer(self, kind: ClickKind) -> Points | None:
+        """The layer of this kind, None when it was not made yet or was deleted."""
+        return self._layers[kind]
 
     def ensure(self) -> None:
         """Make the layers that are missing and fill them from the log."""
-        for sign in (False, True):
-            if self._layers[sign] is None:
-                layer = self._new_layer(sign)
+        for kind in reversed(KINDS):
+            is_wanted = kind != "boundary" or self.takes_boundary or bool(self._log.rows(kind))
+            if is_wanted and self._layers[kind] is None:
+                layer = self._new_layer(kind)
                 self._viewer.layers.append(layer)
                 layer.mode = "pan_zoom"
-                self._layers[sign] = layer
-                layer.events.data.connect(self._handlers[sign])
+                self._layers[kind] = layer
+                layer.events.data.connect(self._handlers[kind])
         self.write()
 
-    def add(self, is_positive: bool, position: Sequence[float]) -> None:
+    def add(self, kind: ClickKind, position: Sequence[float]) -> None:
         """Add a point as if the user had added it in the layer."""
+        self.takes_boundary |= kind == "boundary"
         self.ensure()
-        layer = self._layers[is_positive]
+        layer = self._layers[kind]
         if layer is None:
             raise RuntimeError("expected the Points layer that was just made, got none")
         layer.add(np.asarray(position, dtype=float))
@@ -75,10 +91,10 @@ class ClickLayers:
 
     def write(self) -> None:
         """Make the layers show what the log says."""
-        for sign, layer in self._layers.items():
+        for kind, layer in self._layers.items():
             if layer is None or self._is_closed:
                 continue
-            rows = [click.position for click in self._log.rows(sign)]
+            rows = [click.position for click in self._log.rows(kind)]
             data = np.asarray(rows, dtype=float).reshape(len(rows), layer.ndim)
             if not np.array_equal(data, layer.data):
                 self._is_writing = True
@@ -96,10 +112,10 @@ class ClickLayers:
 
     def forget(self, layer: Any) -> bool:
         """True when ``layer``, which was deleted, was one of these; the clicks are kept."""
-        for sign, own in self._layers.items():
+        for kind, own in self._layers.items():
             if own is not None and own is layer:
-                own.events.data.disconnect(self._handlers[sign])
-                self._layers[sign] = None
+                own.events.data.disconnect(self._handlers[kind])
+                self._layers[kind] = None
                 return True
         return False
 
@@ -112,56 +128,56 @@ class ClickLayers:
                 if not len(layer.data) and layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)
 
-    def _new_layer(self, is_positive: bool) -> Points:
+    def _new_layer(self, kind: ClickKind) -> Points:
         n = len(layer_shape(self._image))
-        colour = POSITIVE_COLOUR if is_positive else NEGATIVE_COLOUR
+        colour, symbol = _LOOKS[kind]
         return Points(
             np.empty((0, n)),
             ndim=n,
-            name=f"{self._image.name} · {'positive' if is_positive else 'negative'} clicks",
+            name=f"{self._image.name} · {kind} clicks",
             face_color=colour,
             border_color=colour,  # napari widens borders to the size limits, so no other colour
-            symbol="disc" if is_positive else "x",
+            symbol=symbol,
             size=10,
             canvas_size_limits=(7, 10),
             affine=data_to_world_matrix(self._image),
             **like(self._image),
         )
 
-    def _on_data(self, is_positive: bool, event: Any) -> None:
+    def _on_data(self, kind: ClickKind, event: Any) -> None:
         if self._is_writing or self._is_closed:
             return
-        layer = self._layers[is_positive]
+        layer = self._layers[kind]
         action = str(getattr(event.action, "value", event.action))
         if layer is None or action not in ("added", "removed", "changed"):
             return
-        n_known, n_rows = len(self._log.rows(is_positive)), len(layer.data)
+        n_known, n_rows = len(self._log.rows(kind)), len(layer.data)
         rows = sorted(int(i) % max(n_rows, 1) for i in event.data_indices)
         planes: tuple[Plane, ...] = ()
         if action == "removed":
             gone = sorted(int(i) for i in event.data_indices) or range(n_known)
-            planes = self._log.remove_rows(is_positive, gone)
+            planes = self._log.remove_rows(kind, gone)
         elif action == "changed" and n_rows == n_known:
-            planes = self._move(is_positive, layer, rows)
+            planes = self._move(kind, layer, rows)
         else:
             if action == "changed":
-                planes = self._log.remove_rows(is_positive, range(n_known))
-            known = len(self._log.rows(is_positive))
-            planes += tuple(self._add_rows(is_positive, layer.data[known:]))
-        if len(self._log.rows(is_positive)) != n_rows:
+                planes = self._log.remove_rows(kind, range(n_known))
+            known = len(self._log.rows(kind))
+            planes += tuple(self._add_rows(kind, layer.data[known:]))
+        if len(self._log.rows(kind)) != n_rows:
             self._take_back()
         if planes:
             self.changed.emit(tuple(dict.fromkeys(planes)))
 
-    def _move(self, is_positive: bool, layer: Points, rows: list[int]) -> tuple[Plane, ...]:
-        known = self._log.rows(is_positive)
+    def _move(self, kind: ClickKind, layer: Points, rows: list[int]) -> tuple[Plane, ...]:
+        known = self._log.rows(kind)
         inside = [r for r in rows if known[r].plane.contains(*known[r].plane.yx(layer.data[r]))]
         if len(inside) < len(rows):
             self.refused.emit(f"a click must stay on the image {self._image.name}; moved back")
             self._take_back()
-        return self._log.move_rows(is_positive, [(r, layer.data[r]) for r in inside])
+        return self._log.move_rows(kind, [(r, layer.data[r]) for r in inside])
 
-    def _add_rows(self, is_positive: bool, positions: Any) -> list[Plane]:
+    def _add_rows(self, kind: ClickKind, positions: Any) -> list[Plane]:
         planes = []
         for position in positions:
             try:
@@ -171,7 +187,7 @@ class ClickLayers:
                 continue
             y, x = plane.yx(position)
             side = visible_side(self._viewer, self._image, plane)
-            self._log.add(is_positive, plane, plane.position(y, x), side)
+            self._log.add(kind, plane, plane.position(y, x), side)
             planes.append(plane)
         return planes
 

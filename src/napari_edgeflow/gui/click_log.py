@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from napari_edgeflow._types import Click
+from napari_edgeflow._types import Click, ClickKind
 from napari_edgeflow.gui.planes import Plane
 
 Clicks = tuple["LoggedClick", ...]
+KINDS: tuple[ClickKind, ...] = ("positive", "negative", "boundary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +22,28 @@ class LoggedClick:
 
     Attributes:
         id: Grows with the order of clicking; never used twice in a log.
-        is_positive: True on the object, False beside it.
+        kind: On the object, beside it, or on its boundary.
         plane: The plane that was clicked.
         position: Where, in the image layer's level-0 data coordinates, all axes.
         field_of_view: Side in level-0 pixels of what the user saw when clicking.
     """
 
     id: int
-    is_positive: bool
+    kind: ClickKind
     plane: Plane
     position: tuple[float, ...]
     field_of_view: float
 
     @property
+    def is_positive(self) -> bool:
+        """True on the object."""
+        return self.kind == "positive"
+
+    @property
     def click(self) -> Click:
         """The click as sessions know it."""
         y, x = self.plane.yx(self.position)
-        return Click(y, x, self.is_positive)
+        return Click.of_kind(y, x, self.kind)
 
 
 @dataclass(slots=True)
@@ -51,7 +57,7 @@ class ClickLog:
 
     def __init__(self) -> None:
         self._clicks: dict[int, LoggedClick] = {}
-        self._rows: dict[bool, list[int]] = {True: [], False: []}
+        self._rows: dict[ClickKind, list[int]] = {kind: [] for kind in KINDS}
         self._history: dict[Plane, _History] = {}
         self._next_id = 1
 
@@ -59,9 +65,9 @@ class ClickLog:
         """Clicks of the object on this plane, first click first."""
         return tuple(c for _, c in sorted(self._clicks.items()) if c.plane == plane)
 
-    def rows(self, is_positive: bool) -> Clicks:
-        """Clicks of one sign in the order of the rows of their Points layer."""
-        return tuple(self._clicks[id_] for id_ in self._rows[is_positive])
+    def rows(self, kind: ClickKind) -> Clicks:
+        """Clicks of one kind in the order of the rows of their Points layer."""
+        return tuple(self._clicks[id_] for id_ in self._rows[kind])
 
     @property
     def planes(self) -> tuple[Plane, ...]:
@@ -69,35 +75,35 @@ class ClickLog:
         return tuple(dict.fromkeys(c.plane for _, c in sorted(self._clicks.items())))
 
     def add(
-        self, is_positive: bool, plane: Plane, position: Sequence[float], field_of_view: float
+        self, kind: ClickKind, plane: Plane, position: Sequence[float], field_of_view: float
     ) -> LoggedClick:
-        """The new click, appended to the rows of its sign."""
+        """The new click, appended to the rows of its kind."""
         self._remember(plane)
         place = tuple(map(float, position))
-        click = LoggedClick(self._next_id, is_positive, plane, place, field_of_view)
+        click = LoggedClick(self._next_id, kind, plane, place, field_of_view)
         self._next_id += 1
         self._clicks[click.id] = click
-        self._rows[is_positive].append(click.id)
+        self._rows[kind].append(click.id)
         return click
 
-    def remove_rows(self, is_positive: bool, rows: Iterable[int]) -> tuple[Plane, ...]:
+    def remove_rows(self, kind: ClickKind, rows: Iterable[int]) -> tuple[Plane, ...]:
         """Planes that lost clicks when these rows of a Points layer were deleted."""
-        ids = [self._rows[is_positive][row] for row in rows]
+        ids = [self._rows[kind][row] for row in rows]
         planes = tuple({self._clicks[id_].plane for id_ in ids})
         for plane in planes:
             self._remember(plane)
         for id_ in ids:
             del self._clicks[id_]
-            self._rows[is_positive].remove(id_)
+            self._rows[kind].remove(id_)
         return planes
 
     def move_rows(
-        self, is_positive: bool, moves: Iterable[tuple[int, Sequence[float]]]
+        self, kind: ClickKind, moves: Iterable[tuple[int, Sequence[float]]]
     ) -> tuple[Plane, ...]:
         """Planes whose clicks moved: pairs of a row and its new position."""
         moved = []
         for row, position in moves:
-            old = self._clicks[self._rows[is_positive][row]]
+            old = self._clicks[self._rows[kind][row]]
             new = replace(old, position=old.plane.position(*old.plane.yx(position)))
             if new != old:
                 moved.append(new)
@@ -151,7 +157,7 @@ class ClickLog:
     def _put(self, plane: Plane, clicks: Clicks) -> None:
         kept = {id_: c for id_, c in self._clicks.items() if c.plane != plane}
         self._clicks = kept | {click.id: click for click in clicks}
-        for sign in (True, False):
-            rows = [id_ for id_ in self._rows[sign] if id_ in self._clicks]
-            new = [c.id for c in clicks if c.is_positive is sign and c.id not in rows]
-            self._rows[sign] = rows + new
+        for kind in KINDS:
+            rows = [id_ for id_ in self._rows[kind] if id_ in self._clicks]
+            new = [c.id for c in clicks if c.kind == kind and c.id not in rows]
+            self._rows[kind] = rows + new

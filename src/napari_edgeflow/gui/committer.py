@@ -80,8 +80,8 @@ class Committer:
         lost = f"; {change.lost_px} px stayed with its neighbours" if change.lost_px else ""
         text = f"Object {change.label} written to {layer.name}{lost}."
         self._messages.status = text
-        for position, is_positive in waiting:
-            binding.clicks.add(is_positive, position)
+        for position, kind in waiting:
+            binding.clicks.add(kind, position)
         self._messages.on_change()
 
     def _on_failed(self, active: ActiveObject, error: Exception) -> None:

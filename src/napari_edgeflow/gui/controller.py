@@ -16,6 +16,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_warning
 from psygnal import Signal
 
+from napari_edgeflow._types import ClickKind
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.commit import check_target
 from napari_edgeflow.gui.committer import NOTHING_TO_CORRECT, Committer
@@ -82,6 +83,11 @@ class Controller:
     def timings(self) -> ClickTimings | None:
         """Of the last click, None before the first."""
         return self._runner.timings
+
+    @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks that the model takes."""
+        return self._runner.click_kinds
 
     @property
     def object_line(self) -> str:
@@ -224,11 +230,12 @@ class Controller:
         if self.binding is None:
             return
         self.binding.preview.ensure()
+        self.binding.clicks.takes_boundary = "boundary" in self.click_kinds
         self.binding.clicks.ensure()
         plane = self.binding.shown_plane
         if plane is not None:
             self._target.prepare(self.binding.image, plane)
-        self.viewer.layers.selection.active = self.binding.clicks.layer(True)
+        self.viewer.layers.selection.active = self.binding.clicks.layer("positive")
         self.changed.emit()
 
     def _new_binding(self, image: Image) -> Binding:
@@ -273,7 +280,7 @@ class Controller:
 
     # --- clicks ----------------------------------------------------------------------------
 
-    def click(self, world: Sequence[float], is_positive: bool) -> None:
+    def click(self, world: Sequence[float], kind: ClickKind) -> None:
         """Add a click at a place of the world, on the slice that is shown."""
         if self.binding is None:
             self._messages.say("Choose an image to click on first.", show_warning)
@@ -288,10 +295,13 @@ class Controller:
             return
         position = plane.position(y, x)
         active = self.binding.objects.get(plane)
-        if active is not None and active.is_finishing:
-            active.waiting.append((position, is_positive))
-            return
-        self.binding.clicks.add(is_positive, position)
+        refusal = self._runner.refusal(kind, active)
+        if refusal:
+            self._on_refused(refusal)
+        elif active is not None and active.is_finishing:
+            active.waiting.append((position, kind))
+        else:
+            self.binding.clicks.add(kind, position)
 
     def _on_refused(self, reason: str) -> None:
         self._messages.say(reason[:1].upper() + reason[1:], show_warning)
@@ -348,18 +358,9 @@ class Controller:
         self.worker.cancel()
         for binding in self._bindings:
             for active in list(binding.objects.values()):
-                self._withdraw(binding, active)
+                self._runner.withdraw(binding, active)
         self._messages.status = "Cancelled."
         self.changed.emit()
-
-    def _withdraw(self, binding: Binding, active: ActiveObject) -> None:
-        active.stop()
-        wanted = active.predicted_clicks or ()
-        while binding.log.on_plane(active.plane) != wanted and binding.log.undo(active.plane):
-            pass
-        binding.clicks.write()
-        if not wanted and active.prediction is None:
-            binding.objects.pop(active.plane, None)
 
     # --- commit ----------------------------------------------------------------------------
 

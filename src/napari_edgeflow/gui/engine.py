@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_edgeflow._types import AnyArray, BoolArray, Click, Prediction, Window
+from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, Prediction, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.planes import PlaneImage
 
@@ -26,6 +26,10 @@ class PredictorLike(Protocol):
     @property
     def device_line(self) -> str:
         """Model, device and precision in words."""
+
+    @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks that the model takes."""
 
 
 class TimingsLike(Protocol):
@@ -155,6 +159,11 @@ class Engine:
         self._predictor: PredictorLike | None = None
         self._slots: OrderedDict[Any, _Slot] = OrderedDict()
         self._to_correct: dict[int, tuple[BoolArray, Window]] = {}
+
+    @property
+    def click_kinds(self) -> tuple[ClickKind, ...]:
+        """Kinds of clicks that the loaded model takes; the two signs while there is none."""
+        return self._predictor.click_kinds if self._predictor else ("positive", "negative")
 
     def load(self, model: str) -> str:
         """The device line of this model, loaded now if it was not."""

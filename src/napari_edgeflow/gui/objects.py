@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_edgeflow._types import Prediction
+from napari_edgeflow._types import ClickKind, Prediction
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.click_layers import ClickLayers
 from napari_edgeflow.gui.click_log import ClickLog, Clicks
@@ -43,7 +43,7 @@ class ActiveObject:
     predicted_clicks: Clicks | None = None
     is_pending: bool = False
     is_finishing: bool = False
-    waiting: list[tuple[tuple[float, ...], bool]] = field(default_factory=list)
+    waiting: list[tuple[tuple[float, ...], ClickKind]] = field(default_factory=list)
 
     def stop(self) -> str:
         """Forget what was going on; says how many clicks were not added."""

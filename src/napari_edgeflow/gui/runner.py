@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from importlib import import_module
 
 from napari.utils.notifications import show_error, show_info
 
+from napari_edgeflow._types import ClickKind
 from napari_edgeflow.gui.click_log import Clicks
 from napari_edgeflow.gui.engine import (
     Engine,
@@ -61,6 +62,7 @@ class Runner:
         self.settings = Settings()
         self.timings: ClickTimings | None = None
         self.device_line = ""
+        self.click_kinds = engine.click_kinds
         self._messages = messages
         self._on_ready = on_ready
         self._object_ids = itertools.count(1)
@@ -76,12 +78,21 @@ class Runner:
         self._messages.on_change()
 
     def _on_loaded(self, line: str) -> None:
-        self.device_line = line
-        self._messages.status = "Ready: left click on an object, right click beside it."
+        self.device_line, self.click_kinds = line, self.engine.click_kinds
+        self._messages.status = "Ready: " + how_to_click(self.click_kinds) + "."
         self._messages.on_change()
 
     def _on_load_failed(self, error: Exception) -> None:
         self._messages.say(f"The model could not be loaded: {in_words(error)}", show_error)
+
+    def refusal(self, kind: ClickKind, active: ActiveObject | None) -> str:
+        """Why a click of this kind cannot be taken now; empty when it can."""
+        if kind not in self.click_kinds:
+            how = how_to_click(self.click_kinds)
+            return f"the model {self.settings.model} takes no {kind} clicks: {how}"
+        if kind == "boundary" and (active is None or active.is_finishing):
+            return "click on an object first, then on its boundary"
+        return ""
 
     def update(self, binding: Binding, plane: Plane) -> None:
         """Bring the object of a plane up to the log."""
@@ -120,6 +131,16 @@ class Runner:
         binding.show_preview()
         self._messages.status = "No clicks: left click on an object."
 
+    def withdraw(self, binding: Binding, active: ActiveObject) -> None:
+        """Take back the clicks that have no mask yet; redo brings them back."""
+        active.stop()
+        wanted = active.predicted_clicks or ()
+        while binding.log.on_plane(active.plane) != wanted and binding.log.undo(active.plane):
+            pass
+        binding.clicks.write()
+        if not wanted and active.prediction is None:
+            binding.objects.pop(active.plane, None)
+
     def request(self, binding: Binding, active: ActiveObject) -> None:
         """Ask the worker for the mask of the object's clicks; replaces what was asked before."""
         clicks = binding.log.on_plane(active.plane)
@@ -149,7 +170,7 @@ class Runner:
             return
         active.is_pending = False
         active.prediction, active.predicted_clicks = result.prediction, clicks
-        self.device_line = result.device_line
+        self.device_line, self.click_kinds = result.device_line, self.engine.click_kinds
         start = time.perf_counter()
         binding.show_preview()
         self.timings = ClickTimings.of(result.timings, time.perf_counter() - start)
@@ -168,6 +189,16 @@ class Runner:
         else:
             text += "\nThe clicks are kept: undo, or click again."
         self._messages.say(text, show_error)
+
+
+def how_to_click(kinds: Sequence[ClickKind]) -> str:
+    """Which button gives which of these clicks, in words."""
+    ways: dict[ClickKind, str] = {
+        "positive": "left click on an object",
+        "negative": "right click beside it",
+        "boundary": "Shift + left click on its boundary",
+    }
+    return ", ".join(way for kind, way in ways.items() if kind in kinds)
 
 
 def _import_ahead(_should_stop: Callable[[], bool]) -> None:

@@ -50,7 +50,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.viewer = napari_viewer
         self.controller = controller or Controller(napari_viewer)
-        self.tool = ClickTool(napari_viewer, self.controller.click)
+        self.tool = ClickTool(
+            napari_viewer, self.controller.click, lambda: "boundary" in self.controller.click_kinds
+        )
         self._was_docked = self._is_closed = False
         self.shortcuts = Shortcuts(
             napari_viewer,
@@ -118,7 +120,8 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.tool_button.setCheckable(True)
         self.tool_button.setToolTip(
             "While on: left click on the object, right click (or Ctrl + left click) beside it; "
-            "drags pan and zoom as always" + hint("tool")
+            "with models that take it, Shift + left click on its boundary; drags pan and zoom as "
+            "always" + hint("tool")
         )
         self.tool_button.toggled.connect(self._on_tool)
         self.next_button = button(
