@@ -155,7 +155,8 @@ def test_every_option_reaches_the_evaluation(
     monkeypatch.setattr(evaluation_module, "run_evaluation", remember)
     code, stdout, stderr = run(
         discs, "--out", tmp_path / "out", "--zoom", "ritm", "--zoom-side", 64, "--flip",
-        "--jobs", 3, "--max-clicks", 100, "--min-area", 5, "--stop-iou", 1.1, "--device", "cpu", "--resume",
+        "--jobs", 3, "--max-clicks", 100, "--min-area", 5, "--stop-iou", 1.1,
+        "--device", "cpu", "--resume",
     )  # fmt: skip
     assert code == 0, stderr
     assert "# done" in stdout
