@@ -1,0 +1,64 @@
+"""LabelMe JSON: one file for an image, polygons, and masks for objects with holes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from napari_edgeflow._files import write_whole
+from napari_edgeflow.annotation.objects import AnnotationSet
+from napari_edgeflow.export.outlines import Outline, count_holed, find_outlines, say_objects
+from napari_edgeflow.export.palette import png_bytes
+
+
+def write_labelme(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
+    """What the file could not hold, in words.
+
+    Parts of one object share its id as ``group_id``. Objects with holes are LabelMe's masks
+    (version 5.3 and later). The image's pixels are not put into the file.
+
+    Raises:
+        ExportError: The file cannot be written.
+    """
+    height, width = annotated.image.shape
+    outlines = find_outlines(annotated)
+    content: dict[str, Any] = {
+        "version": "5.3.0",
+        "flags": {},
+        "shapes": [shape for outline in outlines for shape in _shapes(outline, annotated)],
+        "imagePath": annotated.image.name,
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }
+    write_whole(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    n_holed = count_holed(outlines)
+    return (f"{say_objects(n_holed)} with holes as masks: LabelMe 5.3 or later reads them",) * bool(
+        n_holed
+    )
+
+
+def _shapes(outline: Outline, annotated: AnnotationSet) -> list[dict[str, Any]]:
+    record = outline.record
+    common = {
+        "label": annotated.class_of(record).name,
+        "group_id": record.id,
+        "description": record.name,
+        "flags": {},
+    }
+    if not outline.has_holes:
+        return [
+            common | {"shape_type": "polygon", "points": ring.tolist(), "mask": None}
+            for ring in outline.exteriors_xy
+        ]
+    box = record.box
+    mask = annotated.mask_of(record)
+    picture = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).convert("1")
+    corners = [[box.x0, box.y0], [box.x1 - 1, box.y1 - 1]]  # both inside
+    packed = base64.b64encode(png_bytes(picture)).decode("ascii")
+    return [common | {"shape_type": "mask", "points": corners, "mask": packed}]

@@ -1,0 +1,79 @@
+"""YOLO segmentation: a text file for each image, one line for each object, and ``data.yaml``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from napari_edgeflow._files import write_whole
+from napari_edgeflow.annotation.objects import AnnotationSet
+from napari_edgeflow.export.coco import merge_classes
+from napari_edgeflow.export.folders import make_folder, unique_stems
+from napari_edgeflow.export.outlines import (
+    Outline,
+    XyRing,
+    count_holed,
+    count_parted,
+    find_outlines,
+    say_objects,
+)
+
+
+def write_yolo(folder: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
+    """What the files could not hold, in words.
+
+    Writes ``labels/NAME.txt`` for each image and ``data.yaml``. Class numbers count from 0 in the
+    order of the class list. A line holds one closed outline: parts of an object are joined by
+    bridges of no width, holes are filled.
+
+    Raises:
+        ExportError: Classes disagree, two images have one name, or a file cannot be written.
+    """
+    classes = merge_classes(sets)
+    numbers = {one.id: number for number, one in enumerate(classes)}
+    stems = unique_stems(sets)
+    make_folder(folder / "labels")
+    n_holed = n_parted = 0
+    for stem, annotated in zip(stems, sets, strict=True):
+        outlines = find_outlines(annotated)
+        n_holed += count_holed(outlines)
+        n_parted += count_parted(outlines)
+        lines = [_line(outline, numbers, annotated.image.shape) for outline in outlines]
+        write_whole(folder / "labels" / f"{stem}.txt", "".join(lines).encode())
+    write_whole(folder / "data.yaml", _data_yaml([one.name for one in classes]).encode())
+    notes = ["classes are numbered from 0; ids and names of objects are not in YOLO's files"]
+    notes += ["images are not copied: put them into images/ beside labels/"]
+    notes += [f"holes of {say_objects(n_holed)} are filled"] * bool(n_holed)
+    notes += [f"parts of {say_objects(n_parted)} are joined by bridges of no width"] * bool(
+        n_parted
+    )
+    return tuple(notes)
+
+
+def _line(outline: Outline, numbers: dict[int, int], shape: tuple[int, int]) -> str:
+    ring = _join(outline.exteriors_xy) / (shape[1], shape[0])
+    digits = max(6, math.ceil(math.log10(max(shape))) + 3)
+    places = " ".join(f"{value:.{digits}f}" for value in ring.ravel())
+    return f"{numbers[outline.record.class_id]} {places}\n"
+
+
+def _join(rings: list[XyRing]) -> XyRing:
+    """All rings as one that goes out to each and back the same way."""
+    joined = rings[0]
+    for ring in rings[1:]:
+        gaps = np.hypot(*(joined[:, None] - ring[None]).transpose(2, 0, 1))
+        here, there = np.unravel_index(int(gaps.argmin()), gaps.shape)
+        tour = np.concatenate([joined[here : here + 1], np.roll(ring, -int(there), axis=0)])
+        tour = np.concatenate([tour, ring[there : there + 1]])
+        joined = np.concatenate([joined[:here], tour, joined[here:]])
+    return joined
+
+
+def _data_yaml(names: list[str]) -> str:
+    # a JSON string is a YAML string
+    lines = [f"  {number}: {json.dumps(name)}" for number, name in enumerate(names)]
+    return "\n".join(["path: .", "train: images", "val: images", "names:", *lines, ""])
