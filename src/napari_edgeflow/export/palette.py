@@ -19,8 +19,7 @@ def palette_png(indices: LabelArray, colors: Sequence[Rgb]) -> bytes:
         indices: ``(H, W)`` integers, 0 … 255.
         colors: Of each index; those that are missing are black.
     """
-    picture = Image.fromarray(np.ascontiguousarray(indices, dtype=np.uint8), mode=None)
-    picture = picture.convert("P") if picture.mode != "L" else picture
+    picture = Image.fromarray(np.ascontiguousarray(indices, dtype=np.uint8))
     picture.putpalette(bytes(value for color in colors for value in color))
     return png_bytes(picture)
 
