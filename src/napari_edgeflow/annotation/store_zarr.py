@@ -8,6 +8,7 @@ is meant for another thread.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from napari_edgeflow.errors import RasterError
 
 CHUNK = 512
 _ID_BLOCK = 1024
+_CACHED_CHUNKS = 32  # 32 MB
 _OWN = "napari_edgeflow"
 _ChunkKey = tuple[int, int, int]  # level, chunk row, chunk column
 
@@ -86,6 +88,8 @@ class ZarrStore:
         """
         self._group, self._arrays = group, arrays
         self._dirty: dict[_ChunkKey, Labels] = {}
+        self._clean: OrderedDict[_ChunkKey, Labels] = OrderedDict()
+        self._n_writes = 0
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
         self._reserved = self._next_id = int(dict(group.attrs).get(_OWN, {}).get("next_id", 1))
@@ -189,6 +193,7 @@ class ZarrStore:
             raise ValueError(f"expected ids of 0…2³² − 1, got {lowest}…{highest}")
         with self._lock:
             self._next_id = max(self._next_id, highest + 1)
+            self._n_writes += 1
             for number in range(len(self.levels)):
                 part = _window_at(window, number)
                 if part is not None:
@@ -213,6 +218,7 @@ class ZarrStore:
                     with self._lock:
                         if self._dirty.get(key) is chunk:
                             del self._dirty[key]
+                            self._remember(key, chunk, self._n_writes)
             except OSError as error:
                 raise RasterError(
                     f"expected to save the labels, but the system refused ({error.strerror}); "
@@ -229,24 +235,48 @@ class ZarrStore:
         return lambda window: self._read_level(number, window)
 
     def _read_level(self, number: int, window: Window) -> Labels:
+        keys = list(_chunk_keys(number, window))
         with self._lock:  # before the disk: a chunk leaves the dirty ones only once it is there
-            dirty = {
-                key: self._dirty[key] for key in _chunk_keys(number, window) if key in self._dirty
-            }
-        try:
-            labels = np.asarray(self._arrays[number][window.slices]).astype(np.uint32)
-        except Exception as error:  # every store and codec raises its own kinds
-            raise RasterError(
-                f"expected to read labels, but they are damaged or out of reach ({error}); "
-                "restore the folder from a copy"
-            ) from error
-        for key, chunk in dirty.items():
+            chunks = {key: self._dirty[key] for key in keys if key in self._dirty}
+            for key in keys:
+                if key not in chunks and key in self._clean:
+                    self._clean.move_to_end(key)
+                    chunks[key] = self._clean[key]
+            n_writes = self._n_writes
+        if len(keys) > _CACHED_CHUNKS // 2:
+            labels = self._read_disk(number, window)
+        else:
+            labels = np.empty(window.shape, np.uint32)
+            for key in keys:
+                if key not in chunks:
+                    chunks[key] = self._read_disk(number, self._chunk_window(key))
+                    self._remember(key, chunks[key], n_writes)
+        for key, chunk in chunks.items():
             own = self._chunk_window(key)
             common = own.intersect(window)
             if common is not None:
                 part = chunk[common.relative_to(own).slices]
                 labels[common.relative_to(window).slices] = part
         return labels
+
+    def _read_disk(self, number: int, window: Window) -> Labels:
+        try:
+            return np.asarray(self._arrays[number][window.slices]).astype(np.uint32, copy=False)
+        except Exception as error:  # every store and codec raises its own kinds
+            raise RasterError(
+                f"expected to read labels, but they are damaged or out of reach ({error}); "
+                "restore the folder from a copy"
+            ) from error
+
+    def _remember(self, key: _ChunkKey, chunk: Labels, n_writes: int) -> None:
+        """Keep a chunk that is as on disk, unless something was written since it was looked at."""
+        with self._lock:
+            if n_writes != self._n_writes:
+                return
+            self._clean[key] = chunk
+            self._clean.move_to_end(key)
+            while len(self._clean) > _CACHED_CHUNKS:
+                self._clean.popitem(last=False)
 
     def _write_level(self, number: int, window: Window, labels: LabelArray) -> None:
         for key in _chunk_keys(number, window):
@@ -258,6 +288,7 @@ class ZarrStore:
             chunk = np.empty(own.shape, np.uint32) if is_whole else self._read_level(number, own)
             chunk[common.relative_to(own).slices] = labels[common.relative_to(window).slices]
             self._dirty[key] = chunk
+            self._clean.pop(key, None)
 
     def _chunk_window(self, key: _ChunkKey) -> Window:
         number, row, column = key
