@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from napari_edgeflow._types import Click
 from napari_edgeflow.inference.predictor import Predictor
@@ -15,7 +16,7 @@ from napari_edgeflow.nn.edgeflow import EDGEFLOW_18XS, EdgeFlow, EdgeFlowConfig
 from napari_edgeflow.nn.ritm import RITM, RITM_H18S
 from napari_edgeflow.zoo.build import FAMILIES, REGISTRY, build_network, network_names, save_weights
 
-# EdgeFlow's own tests run the real networks; colour cues cannot run without values.
+# EdgeFlow's own tests run the real networks.
 OTHERS = [n for n in network_names() if not isinstance(REGISTRY[n], EdgeFlowConfig)]
 
 
@@ -25,16 +26,20 @@ def test_every_configuration_has_a_family(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_every_network_answers_at_the_input_s_size(name: str) -> None:
-    """Run without values: the largest networks would take seconds."""
-    with torch.device("meta"):
-        network = build_network(name).eval()
-        kinds = len(network.spec.click_kinds)
+def test_every_network_answers_at_the_input_s_size(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all weights zero: drawing those of the largest networks would take seconds."""
+    for rule in ("kaiming_normal_", "kaiming_uniform_", "uniform_", "normal_"):
+        monkeypatch.setattr(nn.init, rule, lambda tensor, *_, **__: nn.init.zeros_(tensor))
+    network = build_network(name).eval()
+    kinds = len(network.spec.click_kinds)
+    with torch.inference_mode():
         output = network(
-            torch.empty(2, 3, 65, 47),
-            torch.empty(2, kinds, 65, 47),
-            torch.empty(2, 1, 65, 47),
-            torch.empty(2, 3, 3),
+            torch.rand(2, 3, 65, 47),
+            torch.zeros(2, kinds, 65, 47),
+            torch.zeros(2, 1, 65, 47),
+            torch.tensor([[[30.0, 20.0, 0.0], [-1.0, -1.0, -1.0]]] * 2),
         )
     for logits in (output.mask_logits, output.coarse_logits, output.edge_logits):
         assert logits is None or logits.shape == (2, 1, 65, 47)
@@ -44,9 +49,8 @@ def test_every_network_answers_at_the_input_s_size(name: str) -> None:
 
 
 def test_settings_in_the_name_override_the_configuration() -> None:
-    with torch.device("meta"):
-        network = build_network("ritm-h18s:input_scheme=dmf, prior=none,click_radius_px=3")
-        residual = build_network("edgeflow-18xs:fine_residual=false,fine_width=8")
+    network = build_network("ritm-h18s:input_scheme=dmf, prior=none,click_radius_px=3")
+    residual = build_network("edgeflow-18xs:fine_residual=false,fine_width=8")
     assert isinstance(network, RITM)
     assert network.config == replace(
         RITM_H18S, input_scheme="dmf", prior="none", click_radius_px=3.0
