@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_edgeflow.errors import WeightsError
 from napari_edgeflow.nn.base import InteractiveNetwork
 from napari_edgeflow.nn.edgeflow import EdgeFlow, EdgeFlowConfig
+from napari_edgeflow.nn.flow import FlowAlign
 from napari_edgeflow.nn.hrnet import HRNetConfig
 from napari_edgeflow.zoo.build import (
     build_network,
@@ -189,7 +190,9 @@ def test_align_overrides_the_architecture() -> None:
     for target in ("image", "interaction"):
         network = build_network("edgeflow-18xs", align=target)
         assert isinstance(network, EdgeFlow)
-        assert network.feature_extractor.warp1_align.target == target
+        align = network.feature_extractor.warp1_align
+        assert isinstance(align, FlowAlign)
+        assert align.target == target
 
 
 def test_channels_last_changes_the_layout_alone() -> None:
