@@ -196,3 +196,19 @@ def test_colours_of_a_file(tmp_path: Path) -> None:
     with _open(path) as raster:
         assert [band.colour for band in raster.details.bands] == ["red", "green", "blue", ""]
         assert raster.alpha_band is None
+
+
+def test_an_infrared_band_is_not_taken_for_transparency(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"  # as GDAL writes a CIR orthophoto that was RGBA once
+    items = "".join(
+        f'<Item name="COLORINTERP" sample="{number}" role="colorinterp">{name}</Item>'
+        for number, name in enumerate(["Gray", "Undefined", "Undefined", "Undefined"])
+    )
+    metadata = (42112, 2, 0, f"<GDALMetadata>{items}</GDALMetadata>", True)
+    tifffile.imwrite(
+        path, _pixels(9, 9, 4, dtype=np.uint8), photometric="rgb", extrasamples=[2],
+        metadata=None, extratags=[metadata],
+    )  # fmt: skip
+    with _open(path) as raster:
+        assert [band.colour for band in raster.details.bands] == ["gray", "", "", ""]
+        assert raster.alpha_band is None

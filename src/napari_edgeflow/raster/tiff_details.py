@@ -59,11 +59,12 @@ def _bands(file: tifffile.TiffFile, page: Any, n_bands: int) -> tuple[BandInfo, 
     bands = []
     for number in range(n_bands):
         own = tags.get(number, {})
-        colour = own.get("colorinterp", "").lower()
+        # "Undefined" counts too: an infrared band may stand where the tags expect transparency
+        colour = own.get("colorinterp", colours[number]).lower()
         bands.append(
             BandInfo(
                 own.get("description", "") or names[number],
-                colour if colour in _COLOURS else colours[number],
+                colour if colour in _COLOURS else "",
                 wavelength_of(own),
             )
         )
