@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
@@ -77,6 +78,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.labels_box.close_down,
             self.weights.close_down,
             self.finetune.close_down,
+            self.export.close_down,
             partial(self.controller.changed.disconnect, self._refresh),
             self.controller.close,
         )
@@ -167,6 +169,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             "Let a new object take pixels from objects that are already in the Labels layer",
             lambda is_on: setattr(control, "may_overwrite", is_on),
         )
+        self.export = ExportPanel(self.viewer, control)
         self.finetune = FinetunePanel(self.viewer, control)
         self.finetune.model_added.connect(self._on_improved)
 
@@ -202,6 +205,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             row(self.undo_button, self.redo_button),
             row(self.reset_button, self.cancel_button),
             self.correct_button,
+            self.export,
             self.progress,
             self.object_line,
             self.status_line,

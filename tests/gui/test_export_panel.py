@@ -1,0 +1,128 @@
+"""Export of finished objects from the widget, in a real window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.layers import Labels
+
+from napari_edgeflow.gui.controller import Controller
+
+from .fakes import PATIENCE_S, squares
+
+OpenWidget = Callable[..., Any]
+Settle = Callable[[Controller], None]
+
+
+@pytest.fixture
+def widget(open_widget: OpenWidget, qtbot: Any) -> Iterator[Any]:
+    opened = open_widget(squares())
+    yield opened
+    opened.export.close_down()
+    qtbot.waitUntil(lambda: not opened.export.worker.is_alive, timeout=PATIENCE_S * 1000)
+
+
+@pytest.fixture
+def choose(widget: Any, qtbot: Any) -> Callable[[str, Path | None], None]:
+    """Choose an entry of the menu and a path, and wait until it is written."""
+
+    def do(title: str, path: Path | None) -> None:
+        widget.export.choose_path = lambda *_: path
+        (action,) = [a for a in widget.export.menu.actions() if a.text() == title]
+        action.trigger()
+        worker = widget.export.worker
+        qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
+
+    return do
+
+
+def _labels(widget: Any, data: Any) -> Labels:
+    """A Labels layer of the user's, chosen in the widget."""
+    layer = widget.viewer.add_labels(np.asarray(data))
+    widget.controller.target = layer
+    return layer  # type: ignore[no-any-return]
+
+
+def _two_objects() -> Any:
+    data = np.zeros((60, 80), np.uint16)
+    data[5:15, 10:30] = 1
+    data[40:50, 60:65] = 7
+    return data
+
+
+def test_objects_come_back_from_coco(
+    widget: Any, choose: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    _labels(widget, _two_objects())
+    choose("COCO (JSON)", tmp_path / "cells.json")
+    content = json.loads((tmp_path / "cells.json").read_text())
+    assert [(a["area"], a["bbox"]) for a in content["annotations"]] == [
+        (200, [10, 5, 20, 10]),
+        (50, [60, 40, 5, 10]),
+    ]
+    assert (content["images"][0]["height"], content["images"][0]["width"]) == (60, 80)
+    assert widget.export.line.text() == f"Exported to {tmp_path / 'cells.json'}"
+    assert widget.export.button.isEnabled()
+
+
+def test_a_label_mask_holds_the_same_pixels_and_says_what_it_lost(
+    widget: Any, choose: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    _labels(widget, _two_objects())
+    choose("Label mask (TIFF)", tmp_path / "cells.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "cells.tif"), _two_objects())
+    assert "cells.tif does not hold everything: classes and names" in messages[-1]
+
+
+def test_of_a_stack_the_plane_on_the_screen_is_exported(
+    open_widget: OpenWidget, qtbot: Any, tmp_path: Path
+) -> None:
+    opened = open_widget(np.stack([squares()] * 3))
+    data = np.zeros((3, 60, 80), np.uint16)
+    data[1], data[2, 0, 0] = _two_objects(), 3
+    _labels(opened, data)
+    opened.viewer.dims.set_current_step(0, 1)
+    opened.export.choose_path = lambda *_: tmp_path / "plane.tif"
+    opened.export.menu.actions()[0].trigger()
+    qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "plane.tif"), data[1])
+    opened.export.close_down()
+
+
+def test_map_formats_need_a_place_on_the_map(
+    widget: Any, choose: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    _labels(widget, _two_objects())
+    choose("GeoPackage (on the map)", tmp_path / "cells.gpkg")
+    assert not list(tmp_path.iterdir())
+    assert "place on the map" in messages[-1]
+    assert widget.export.line.text() == "Nothing was exported; see the message."
+    assert widget.export.button.isEnabled()
+
+
+def test_without_objects_or_labels_the_user_is_told(
+    widget: Any, choose: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    choose("COCO (JSON)", tmp_path / "none.json")
+    assert "finish an object first" in messages[-1]
+    _labels(widget, np.zeros((60, 80), np.uint8))
+    choose("COCO (JSON)", tmp_path / "none.json")
+    assert "holds no object in the image; finish one first" in messages[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_mind_and_an_unwritable_folder_change_nothing(
+    widget: Any, choose: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    _labels(widget, _two_objects())
+    choose("COCO (JSON)", None)
+    assert not widget.export.line.text()
+    choose("COCO (JSON)", tmp_path / "missing" / "cells.json")
+    assert "make it first" in messages[-1]
+    assert not list(tmp_path.iterdir())
