@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import pytest
+import rasterio
 import tifffile
 from napari.layers import Labels
 
 from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.sample_data import open_aerial_buildings
 
 from .fakes import PATIENCE_S, squares
 
@@ -46,7 +49,7 @@ def _labels(widget: Any, data: Any) -> Labels:
     """A Labels layer of the user's, chosen in the widget."""
     layer = widget.viewer.add_labels(np.asarray(data))
     widget.controller.target = layer
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def _two_objects() -> Any:
@@ -104,6 +107,32 @@ def test_map_formats_need_a_place_on_the_map(
     assert "place on the map" in messages[-1]
     assert widget.export.line.text() == "Nothing was exported; see the message."
     assert widget.export.button.isEnabled()
+
+
+def test_objects_of_a_geotiff_lie_at_their_place_on_the_map(
+    open_widget: OpenWidget, qtbot: Any, tmp_path: Path
+) -> None:
+    ((pixels, options, _),) = open_aerial_buildings()
+    opened = open_widget(pixels, **options)
+    data = np.zeros(pixels.shape[:2], np.uint16)
+    data[100:140, 200:260] = 1
+    _labels(opened, data)
+    path = tmp_path / "roofs.gpkg"
+    opened.export.choose_path = lambda *_: path
+    (action,) = [a for a in opened.export.menu.actions() if a.text().startswith("GeoPackage")]
+    action.trigger()
+    qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
+    with rasterio.open(options["metadata"]["path"]) as source:
+        place = source.transform
+        assert place.b == place.d == 0
+        corners = [
+            (place.c + place.a * x, place.f + place.e * y) for x, y in ((200, 100), (260, 140))
+        ]
+    (x0, y1), (x1, y0) = corners
+    info = pyogrio.read_info(path)
+    np.testing.assert_allclose(info["total_bounds"], (x0, y0, x1, y1), rtol=1e-12)
+    assert info["features"] == 1
+    opened.export.close_down()
 
 
 def test_without_objects_or_labels_the_user_is_told(

@@ -70,7 +70,7 @@ class Finished:
         if not part.any():
             raise ExportError(f"{labels.name} holds no object in {plane.name}; finish one first")
         rows, columns = plane.axes
-        source = getattr(image.source, "path", None)
+        source = image.source.path or image.metadata.get("path")
         return cls(
             plane_image(image, plane),
             Path(source) if source else None,
@@ -98,24 +98,28 @@ class Finished:
         )
         name = self.path.name if self.path is not None else self.image.name
         info = ImageInfo(
-            name, store.shape, self.pixel_size_yx, self.unit, self._georeference(), self.path
+            name,
+            store.shape,
+            self.pixel_size_yx,
+            self.unit,
+            self._of_file("georeference"),
+            self.path,
         )
         classes = ClassList().add(CLASS_NAME)
         return AnnotationSet(info, classes, records, store, StretchedPixels.of(raster))
 
-    def _georeference(self) -> Any:
-        """The file's place on the map, when the file has the plane's size."""
-        raster = self._file_raster()
-        return None if raster is None else raster.georeference
+    def _of_file(self, attribute: str) -> Any:
+        """``georeference`` or ``place`` of the image's file; None when it has none.
 
-    def _file_raster(self) -> Any:
-        """The image's file opened again; None when it is not the image on the screen."""
+        A file of another size than the plane is not the image on the screen.
+        """
         from napari_edgeflow.raster.open import open_raster
 
         if self.path is None or self.path.suffix.lower() not in (".tif", ".tiff"):
             return None
-        raster = open_raster(self.path)
-        return raster if tuple(raster.shape) == self.labels.shape else None
+        with open_raster(self.path) as raster:
+            is_same = tuple(raster.shape) == self.labels.shape
+            return getattr(raster, attribute) if is_same else None
 
     def write(self, form: str, path: Path) -> tuple[str, ...]:
         """Writes the file or folder; returns what the format could not hold.
@@ -134,8 +138,7 @@ class Finished:
         annotated = self.annotations()
         if form not in {suffix for _, suffix in MAP_FORMATS}:
             return export(form, path, [annotated]).notes
-        raster = self._file_raster()
-        return write_map_objects(path, annotated, None if raster is None else raster.place)
+        return write_map_objects(path, annotated, self._of_file("place"))
 
 
 def write_finished(
