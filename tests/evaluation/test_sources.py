@@ -76,7 +76,8 @@ def test_baselines_have_no_weights_and_run_on_the_cpu(name: str, kind: type) -> 
 def test_zoom_and_flip_are_used_and_told(
     weights: Path, tmp_path: Path, zoom: Zoom, kind: type, flip: bool
 ) -> None:
-    source = ModelSource(str(weights), "cpu", zoom, flip, 48)
+    model = "default" if zoom == "off" else str(weights)  # random weights may answer all or nothing
+    source = ModelSource(model, "cpu", zoom, flip, 48)
     segmenter = source.build()
     assert isinstance(segmenter, kind)
     side = {"zoom_side": 48} if zoom == "ritm" else {}

@@ -376,7 +376,12 @@ def test_any_sequence_ends_where_its_clicks_alone_lead(actions: list[object]) ->
 
 @pytest.mark.parametrize(
     ("window", "expected"),
-    [((512, 512), (256, 256)), ((100, 400), (128, 512)), ((1, 1000), (16, 640))],
+    [
+        ((512, 512), (256, 256)),
+        ((100, 400), (128, 512)),
+        ((1, 1000), (16, 640)),
+        ((300, 200), (320, 208)),
+    ],
 )
 def test_network_shape_keeps_area_and_aspect(
     window: tuple[int, int], expected: tuple[int, int]

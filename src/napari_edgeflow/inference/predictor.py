@@ -24,6 +24,8 @@ from napari_edgeflow.nn.base import InteractiveNetwork
 from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_last
 from napari_edgeflow.zoo.catalog import find_model
 
+SHAPE_STEP = 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawPrediction:
@@ -261,10 +263,12 @@ def network_shape(window_shape: tuple[int, int], input_side: int) -> tuple[int, 
     """(h, w) at which a window is shown to the network.
 
     The aspect is kept and the number of pixels is that of a square of ``input_side``, so
-    that every click costs the same.
+    that every click costs the same; both up to rounding to ``SHAPE_STEP``: a shape that was
+    seen before is computed faster than a new one.
     """
     height, width = window_shape
     scale = input_side / math.sqrt(height * width)
     longest = 2.5 * input_side
     scale = min(scale, longest / max(height, width))
-    return max(round(height * scale), 16), max(round(width * scale), 16)
+    rows, columns = (max(round(side * scale / SHAPE_STEP), 1) for side in window_shape)
+    return rows * SHAPE_STEP, columns * SHAPE_STEP

@@ -42,8 +42,9 @@ def bitten(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
 
 
 def swollen(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
-    """A disk around a pixel of the mask is added: a leak into the neighbourhood."""
-    return mask | _disk_at(mask, rng)
+    """A disk around a pixel of the outline is added: a leak into the neighbourhood."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return mask | _disk_at(mask & ~inner, rng)
 
 
 def resized(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
