@@ -119,7 +119,8 @@ def test_box_of_a_mask_in_raster_pixels() -> None:
 
 def _ramp() -> FloatArray:
     """Probability falls from left to right: 0.5 between columns 31 and 32."""
-    return np.broadcast_to(1 - (np.arange(64, dtype=np.float32) + 0.5) / 64, (64, 64)).copy()
+    row = (1 - (np.arange(64) + 0.5) / 64).astype(np.float32)
+    return np.tile(row, (64, 1))
 
 
 def _crosses(mask: BoolArray, row: int, column: int) -> bool:
