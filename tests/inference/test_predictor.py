@@ -11,7 +11,7 @@ from napari_edgeflow._types import Click
 from napari_edgeflow.clicks.encode import click_maps
 from napari_edgeflow.errors import DeviceError, WeightsError
 from napari_edgeflow.inference.device import describe_device, resolve_device, resolve_precision
-from napari_edgeflow.inference.predictor import Predictor, RawPrediction
+from napari_edgeflow.inference.predictor import Predictor, RawPrediction, network_shape
 from napari_edgeflow.nn.base import NetworkSpec
 from napari_edgeflow.nn.edgeflow import EDGEFLOW_18S, EdgeFlow
 from napari_edgeflow.nn.hrnet import HRNetConfig
@@ -162,3 +162,16 @@ def test_gpu_gives_the_mask_of_the_cpu() -> None:
     on_gpu = Predictor(_network(), name="tiny", device="cuda").predict(_image(), clicks, None)
     scale = float(np.abs(on_cpu.logits).max())
     assert np.abs(on_cpu.logits - on_gpu.logits).max() < 0.05 * max(scale, 1.0)
+
+
+def test_warming_up_changes_no_answer() -> None:
+    cold = Predictor(_network(), name="tiny", device="cpu", precision="float32", input_side=40)
+    warm = Predictor(_network(), name="tiny", device="cpu", precision="float32", input_side=40)
+    seen: list[tuple[int, ...]] = []
+    warm._network.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].shape))
+    warm.warm_up()
+    assert {tuple(shape[-2:]) for shape in seen} == {network_shape((500, 500), 40)}
+    clicks = [Click(10, 10)]
+    np.testing.assert_array_equal(
+        cold.predict(_image(), clicks, None).logits, warm.predict(_image(), clicks, None).logits
+    )

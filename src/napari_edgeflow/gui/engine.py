@@ -226,7 +226,9 @@ def load_predictor(model: str) -> PredictorLike:
     wait_politely()
     from napari_edgeflow.inference.predictor import Predictor
 
-    return Predictor.from_zoo(model)
+    predictor = Predictor.from_zoo(model)
+    predictor.warm_up()
+    return predictor
 
 
 def open_session(image: PlaneImage, predictor: Any, field_of_view: float | None) -> SessionLike:

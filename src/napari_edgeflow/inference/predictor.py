@@ -25,6 +25,7 @@ from napari_edgeflow.zoo.build import build_network, load_weights, to_channels_l
 from napari_edgeflow.zoo.catalog import find_model
 
 SHAPE_STEP = 16
+GLANCE_SIDE_PX = 96
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,6 +212,17 @@ class Predictor:
         ):
             logits = self._network.glance(*tensors)
         return np.asarray(logits[0, 0].float().cpu().numpy(), dtype=np.float32)
+
+    def warm_up(self) -> None:
+        """Answers two clicks on nothing, so that the user's first click does not pay for it.
+
+        The shapes are those of a first click in a square view.
+        """
+        for side in (min(self.input_side, GLANCE_SIDE_PX), self.input_side):
+            shape = network_shape((side, side), side)
+            click = Click(shape[0] / 2, shape[1] / 2)
+            self.predict(np.zeros((*shape, 3), np.float32), [click], None)
+            self.glance(np.zeros((*shape, 3), np.float32), [click])
 
     def _inputs(
         self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None

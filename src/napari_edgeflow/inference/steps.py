@@ -13,7 +13,11 @@ from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
 from napari_edgeflow.clicks.simulate import next_click
 from napari_edgeflow.errors import Cancelled, RasterError
 from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
-from napari_edgeflow.inference.predictor import SupportsPredict, network_shape
+from napari_edgeflow.inference.predictor import (
+    GLANCE_SIDE_PX,
+    SupportsPredict,
+    network_shape,
+)
 from napari_edgeflow.inference.zoom import (
     View,
     choose_view,
@@ -31,7 +35,6 @@ from napari_edgeflow.raster.stretch import Stretch
 DECISION = 0.5
 MOST_GROWTHS = 2
 CLOSER_BELOW = 0.6
-GLANCE_SIDE_PX = 96
 
 
 @dataclass(frozen=True, slots=True, eq=False)
