@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=30)
     options = parser.parse_args()
     predictor = Predictor.from_zoo(options.model, options.device)
+    predictor.warm_up()  # as the window does when it loads a model
     print(f"{predictor.device_line}; view {options.view} px; medians of {options.clicks} clicks\n")
     print("image      first ms  later ms  read  network  post  of 100 ms  to 512 px")
     reference = None
