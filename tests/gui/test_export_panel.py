@@ -13,6 +13,7 @@ import pytest
 import rasterio
 import tifffile
 from napari.layers import Labels
+from skimage.io import imread
 
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.sample_data import open_aerial_buildings
@@ -81,6 +82,18 @@ def test_a_label_mask_holds_the_same_pixels_and_says_what_it_lost(
     choose("Label mask (TIFF)", tmp_path / "cells.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "cells.tif"), _two_objects())
     assert "cells.tif does not hold everything: classes and names" in messages[-1]
+
+
+def test_a_cut_out_shows_the_image_where_the_objects_are(
+    widget: Any, choose: Any, tmp_path: Path
+) -> None:
+    _labels(widget, _two_objects())
+    choose("Cut-out (RGBA PNG)", tmp_path / "cut.png")
+    pixels = imread(tmp_path / "cut.png")
+    np.testing.assert_array_equal(pixels[..., 3] > 0, _two_objects() > 0)
+    inside = pixels[5:15, 10:30, 0].astype(float)
+    shown = np.asarray(squares())[5:15, 10:30].astype(float)
+    assert np.array_equal(inside == inside.max(), shown == shown.max())
 
 
 def test_of_a_stack_the_plane_on_the_screen_is_exported(

@@ -15,6 +15,7 @@ from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,
     ObjectRecord,
+    PixelReader,
     measure_labels,
 )
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
@@ -22,6 +23,7 @@ from napari_edgeflow.errors import ExportError
 from napari_edgeflow.gui.planes import Plane, PlaneImage, plane_image
 
 CLASS_NAME = "object"
+NEEDS_PIXELS = ("cutout",)
 MAP_FORMATS = (
     ("GeoPackage", ".gpkg"),
     ("GeoJSON", ".geojson"),
@@ -84,13 +86,8 @@ class Finished:
         """For the file, without suffix."""
         return self.path.stem if self.path is not None else self.image.name or "objects"
 
-    def annotations(self) -> AnnotationSet:
-        """The objects, measured, all of one class."""
-        from napari_edgeflow.export.pictures import StretchedPixels
-        from napari_edgeflow.raster.open import open_raster
-
-        data, axes, index = self.image.source()
-        raster = open_raster(data, axes=axes, index=index)
+    def annotations(self, *, with_pixels: bool) -> AnnotationSet:
+        """The objects, measured, all of one class; the image is opened for its pixels alone."""
         store = StoredPlane(ArrayStore(self.labels))
         records = tuple(
             ObjectRecord(label, 1, box, area)
@@ -106,7 +103,15 @@ class Finished:
             self.path,
         )
         classes = ClassList().add(CLASS_NAME)
-        return AnnotationSet(info, classes, records, store, StretchedPixels.of(raster))
+        return AnnotationSet(info, classes, records, store, self._pixels() if with_pixels else None)
+
+    def _pixels(self) -> PixelReader:
+        """The plane as it is shown."""
+        from napari_edgeflow.export.pictures import StretchedPixels
+        from napari_edgeflow.raster.open import open_raster
+
+        data, axes, index = self.image.source()
+        return StretchedPixels.of(open_raster(data, axes=axes, index=index))
 
     def _of_file(self, attribute: str) -> Any:
         """``georeference`` or ``place`` of the image's file; None when it has none.
@@ -135,7 +140,7 @@ class Finished:
         from napari_edgeflow.export.formats import export
         from napari_edgeflow.export.geo import write_map_objects
 
-        annotated = self.annotations()
+        annotated = self.annotations(with_pixels=form in NEEDS_PIXELS)
         if form not in {suffix for _, suffix in MAP_FORMATS}:
             return export(form, path, [annotated]).notes
         return write_map_objects(path, annotated, self._of_file("place"))
