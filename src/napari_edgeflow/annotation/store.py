@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,46 @@ class LabelStore(Protocol):
 
     def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
         """Put ``(h, w)`` ids into the window."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How much of a log is in a store for certain.
+
+    Attributes:
+        n_records: The first records of the log.
+        crc: Of those records, to tell the log from another one.
+    """
+
+    n_records: int
+    crc: int
+
+
+@runtime_checkable
+class MarkedStore(LabelStore, Protocol):
+    """A store on disk that knows which steps of a log its disk holds."""
+
+    @property
+    def saved_mark(self) -> Mark | None:
+        """What is on disk; None before the first time."""
+        ...
+
+    @property
+    def n_unflushed(self) -> int:
+        """Pieces that are not on disk yet."""
+        ...
+
+    def note(self, mark: Mark) -> None:
+        """From now on the store holds these records; saved with the next ``flush``."""
+        ...
+
+    def flush(self) -> None:
+        """Bring everything to disk, the mark last."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all labels, on disk too."""
         ...
 
 

@@ -2,11 +2,14 @@
 
 uint32, chunks of 512², levels by taking every second pixel, empty chunks not written. Changes are
 seen at once, by ``read`` and by the levels that napari shows; ``flush`` brings them to disk and
-is meant for another thread.
+is meant for another thread. A mark, written after the chunks, says which steps of a journal they
+hold: after a crash the steps after it are done again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,60 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import AnyArray, LabelArray, Window
+from napari_edgeflow._types import LabelArray, Window
 from napari_edgeflow.annotation.objects import Labels, PlaneIndex
+from napari_edgeflow.annotation.store import Mark
+from napari_edgeflow.annotation.store_level import CHUNK, StoreLevel
 from napari_edgeflow.errors import RasterError
 
-CHUNK = 512
 _ID_BLOCK = 1024
 _CACHED_CHUNKS = 32  # 32 MB
 _OWN = "napari_edgeflow"
 _ChunkKey = tuple[int, int, int]  # level, chunk row, chunk column
-
-
-class StoreLevel:
-    """One level of a store as a lazy, read-only array of what is on disk and what is not yet."""
-
-    ndim = 2
-
-    def __init__(self, shape: tuple[int, int], read: Callable[[Window], Labels]) -> None:
-        """Describe the level.
-
-        Args:
-            shape: (rows, columns).
-            read: Labels of a window in pixels of the level.
-        """
-        self.shape, self._read = shape, read
-        self.dtype = np.dtype(np.uint32)
-        self.chunks = (min(CHUNK, shape[0]), min(CHUNK, shape[1]))
-        self.size = shape[0] * shape[1]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> AnyArray:
-        """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
-        parts = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            parts[at : at + 1] = [slice(None)] * (3 - len(parts))
-        parts += [slice(None)] * (2 - len(parts))
-        if len(parts) > 2:
-            raise IndexError(f"expected at most two indices, got {key!r}")
-        ranges = [_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
-        shape = [len(r) for r, part in zip(ranges, parts, strict=True) if isinstance(part, slice)]
-        if not all(ranges):
-            return np.zeros(shape, self.dtype)
-        rows, columns = ranges
-        window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
-        whole = self._read(window)
-        picked = whole[np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)]
-        part: AnyArray = picked.reshape(shape)
-        return part
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
-        whole: AnyArray = np.asarray(self[:, :], dtype=dtype)
-        return whole
 
 
 class ZarrStore:
@@ -87,12 +46,14 @@ class ZarrStore:
             arrays: Its levels, finest first.
         """
         self._group, self._arrays = group, arrays
+        own = dict(dict(group.attrs).get(_OWN, {}))
+        self._mark = self._saved_mark = _mark_from(own)
         self._dirty: dict[_ChunkKey, Labels] = {}
         self._clean: OrderedDict[_ChunkKey, Labels] = OrderedDict()
         self._n_writes = 0
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
-        self._reserved = self._next_id = int(dict(group.attrs).get(_OWN, {}).get("next_id", 1))
+        self._reserved = self._next_id = int(own.get("next_id", 1))
         self.levels: tuple[StoreLevel, ...] = tuple(
             StoreLevel(array.shape, self._level_reader(number))
             for number, array in enumerate(arrays)
@@ -164,6 +125,35 @@ class ZarrStore:
         """Chunks that are not on disk yet."""
         return len(self._dirty)
 
+    @property
+    def saved_mark(self) -> Mark | None:
+        """Which records of a journal are on disk; None before the first time."""
+        return self._saved_mark
+
+    def note(self, mark: Mark) -> None:
+        """From now on the store holds these records; saved with the next ``flush``."""
+        with self._lock:
+            self._mark = mark
+
+    def clear(self) -> None:
+        """Forget all labels, on disk too; ids start from 1 again.
+
+        Raises:
+            RasterError: The disk refuses.
+        """
+        with self._flushing, self._lock:
+            try:
+                self._mark = self._saved_mark = None
+                self._reserved = self._next_id = 1
+                self._save_own()
+                shapes = (level.shape for level in self.levels)
+                self._arrays = tuple(_create_level(self._group, *n) for n in enumerate(shapes))
+            except OSError as error:
+                raise _refused(error) from error
+            self._dirty.clear()
+            self._clean.clear()
+            self._n_writes += 1
+
     def read(self, window: Window, plane: PlaneIndex = ()) -> Labels:
         """``(h, w) uint32`` ids of the window, a copy.
 
@@ -210,26 +200,52 @@ class ZarrStore:
         with self._flushing:
             with self._lock:
                 pending, next_id = list(self._dirty.items()), self._next_id
+                mark = self._mark
             try:
                 self._reserve(next_id)
                 for key, chunk in pending:
-                    window = self._chunk_window(key)
-                    self._arrays[key[0]][window.slices] = chunk
-                    with self._lock:
-                        if self._dirty.get(key) is chunk:
-                            del self._dirty[key]
-                            self._remember(key, chunk, self._n_writes)
+                    self._arrays[key[0]][self._chunk_window(key).slices] = chunk
+                self._sync([key for key, _ in pending])
+                if mark != self._saved_mark:
+                    self._saved_mark = mark
+                    self._save_own()
             except OSError as error:
-                raise RasterError(
-                    f"expected to save the labels, but the system refused ({error.strerror}); "
-                    "free some space and save again"
-                ) from error
+                raise _refused(error) from error
+            with self._lock:
+                for key, chunk in pending:
+                    if self._dirty.get(key) is chunk:
+                        del self._dirty[key]
+                        self._remember(key, chunk, self._n_writes)
 
     def _reserve(self, next_id: int) -> None:
         """Note ids as used before any pixel has them, many at once."""
         if next_id > self._reserved or self._reserved == 1:
             self._reserved = next_id + _ID_BLOCK
-            self._group.attrs[_OWN] = {"next_id": self._reserved}
+            self._save_own()
+
+    def _save_own(self) -> None:
+        mark = self._saved_mark
+        own: dict[str, Any] = {"next_id": self._reserved}
+        if mark is not None:
+            own["journal"] = [mark.n_records, mark.crc]
+        self._group.attrs[_OWN] = own
+
+    def _sync(self, keys: list[_ChunkKey]) -> None:
+        """Chunks just written are safe from a power cut; elsewhere than in a folder, as they are.
+
+        Chunks without a label have no file.
+        """
+        root = getattr(self._group.store, "root", None)
+        if root is None:
+            return
+        base = Path(root) / self._group.path
+        for number, row, column in keys:
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(base / f"{number}/c/{row}/{column}", os.O_RDWR)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def _level_reader(self, number: int) -> Callable[[Window], Labels]:
         return lambda window: self._read_level(number, window)
@@ -315,7 +331,24 @@ def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return shapes
 
 
+def _mark_from(own: dict[str, Any]) -> Mark | None:
+    """The mark in the group's own attributes; None where it is missing or damaged."""
+    try:
+        n_records, crc = own["journal"]
+        return Mark(int(n_records), int(crc))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _refused(error: OSError) -> RasterError:
+    return RasterError(
+        f"expected to save the labels, but the system refused ({error.strerror}); "
+        "free some space and save again"
+    )
+
+
 def _create_level(group: Any, number: int, shape: tuple[int, ...]) -> Any:
+    """A level without labels, in place of what was there."""
     return group.create_array(
         str(number),
         shape=shape,
@@ -324,6 +357,7 @@ def _create_level(group: Any, number: int, shape: tuple[int, ...]) -> Any:
         fill_value=0,
         dimension_names=("y", "x"),
         config={"write_empty_chunks": False},
+        overwrite=True,
     )
 
 
@@ -352,12 +386,3 @@ def _chunk_keys(number: int, window: Window) -> Iterator[_ChunkKey]:
     for row in range(window.y0 // CHUNK, -(-window.y1 // CHUNK)):
         for column in range(window.x0 // CHUNK, -(-window.x1 // CHUNK)):
             yield number, row, column
-
-
-def _range(part: Any, size: int) -> range:
-    if isinstance(part, slice):
-        return range(size)[part]
-    position = int(part)
-    if not -size <= position < size:
-        raise IndexError(f"expected an index within {size}, got {position}")
-    return range(position % size, position % size + 1)
