@@ -44,7 +44,7 @@ def read_mask(
     given = classes or ClassList()
     if meaning == "objects":
         given = given if len(given) else given.add("object")
-        objects = _cut_objects(labels, given.classes[0].id)
+        objects = cut_objects(labels, given.classes[0].id)
         return ImportedImage(image, given, objects)
     found: list[ImportedObject] = []
     for value in measure_labels(StoredPlane(ArrayStore(labels))):
@@ -52,7 +52,7 @@ def read_mask(
             color = PALETTE[len(given) % len(PALETTE)]
             given = ClassList((*given, ObjectClass(value, f"class {value}", color)))
         _, parts = cv2.connectedComponents((labels == value).astype(np.uint8), connectivity=8)
-        found += _cut_objects(parts, value)
+        found += cut_objects(parts, value)
     return ImportedImage(image, given, tuple(found))
 
 
@@ -78,8 +78,8 @@ def _to_labels(pixels: AnyArray, path: Path) -> Labels:
     return pixels.astype(np.uint32)
 
 
-def _cut_objects(labels: LabelArray, class_id: int) -> tuple[ImportedObject, ...]:
-    """Every id with its mask, in the order of the ids."""
+def cut_objects(labels: LabelArray, class_id: int) -> tuple[ImportedObject, ...]:
+    """Every id of ``(H, W)`` labels with its mask, in the order of the ids."""
     measured = measure_labels(StoredPlane(ArrayStore(labels)))
     return tuple(
         ImportedObject(box, labels[box.slices] == label, class_id)

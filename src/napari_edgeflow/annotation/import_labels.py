@@ -1,0 +1,105 @@
+"""Labels in memory, or lazy: a layer of the viewer, an array, the first level of a pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.annotation.classes import ClassList
+from napari_edgeflow.annotation.import_mask import cut_objects
+from napari_edgeflow.annotation.imports import ImportedImage
+from napari_edgeflow.annotation.objects import ImageInfo, Labels, PlaneIndex
+from napari_edgeflow.errors import AnnotationError
+
+_MAX_ID = np.iinfo(np.uint32).max
+_MAX_PX = 2**28
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayLabels:
+    """One plane of any array of labels, read window by window; a ``LabelReader``.
+
+    Attributes:
+        array: ``(…, H, W)`` integers or bool; NumPy, dask, zarr, or another that can be sliced.
+        plane: Which plane; () for an array of two axes.
+        name: For messages.
+    """
+
+    array: Any
+    plane: PlaneIndex = ()
+    name: str = "the labels"
+
+    def __post_init__(self) -> None:
+        n_axes, kind = len(self.array.shape), np.dtype(self.array.dtype).kind
+        if kind not in "biu":
+            raise AnnotationError(
+                f"{self.name}: expected whole numbers as labels, got {self.array.dtype}; convert "
+                "the layer to labels first"
+            )
+        n_named = len(self.plane) or 2
+        if n_named != n_axes or (self.plane and self.plane.count(None) != 2):
+            raise AnnotationError(
+                f"{self.name}: expected a plane of labels with {n_axes} axes, got {self.plane}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        axes = [axis for axis, at in enumerate(self.plane or (None, None)) if at is None]
+        rows, columns = (int(self.array.shape[axis]) for axis in axes)
+        return rows, columns
+
+    def read(self, window: Window) -> Labels:
+        """``(h, w) uint32`` ids of the window.
+
+        Raises:
+            AnnotationError: There are values that cannot be ids.
+        """
+        at: Any = iter(window.slices)
+        index = tuple(next(at) if one is None else one for one in self.plane or (None, None))
+        part: AnyArray = np.asarray(self.array[index])
+        low, high = int(part.min(initial=0)), int(part.max(initial=0))
+        if low < 0 or high > _MAX_ID:
+            raise AnnotationError(
+                f"{self.name}: expected ids from 0 to 2³² − 1, got {low} to {high}; number the "
+                "labels anew"
+            )
+        return part.astype(np.uint32)
+
+
+def level_0(data: Any, is_multiscale: bool) -> Any:
+    """The full-resolution array of a layer's data."""
+    return data[0] if is_multiscale else data
+
+
+def read_labels(labels: ArrayLabels, classes: ClassList | None = None) -> ImportedImage:
+    """The objects of a plane, one for each id; all get the first class.
+
+    Args:
+        labels: The plane.
+        classes: None, or empty: a class "object".
+
+    Raises:
+        AnnotationError: The values are no ids, or the plane is too large to be taken in whole.
+    """
+    rows, columns = labels.shape
+    if rows * columns > _MAX_PX:
+        raise AnnotationError(
+            f"{labels.name}: expected labels of at most {_MAX_PX} px, got {rows} × {columns}; "
+            "crop them, or save them as GeoPackage and import that"
+        )
+    given = classes if classes else ClassList().add("object")
+    whole = labels.read(Window(0, 0, rows, columns))
+    info = ImageInfo(labels.name, labels.shape)
+    return ImportedImage(info, given, cut_objects(whole, given.classes[0].id))
+
+
+def planes_of(shape: Sequence[int]) -> tuple[PlaneIndex, ...]:
+    """The planes of an array of this shape whose last two axes are rows and columns."""
+    if len(shape) == 2:
+        return ((),)
+    return tuple((*at, None, None) for at in np.ndindex(*shape[:-2]))
