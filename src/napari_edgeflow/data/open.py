@@ -8,27 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_edgeflow.data.base import Dataset
-from napari_edgeflow.data.berkeley import open_berkeley
 from napari_edgeflow.data.coco import find_instances, open_coco
 from napari_edgeflow.data.coco_lvis import CocoLvisDataset
-from napari_edgeflow.data.coco_mval import open_coco_mval
-from napari_edgeflow.data.davis import open_davis
 from napari_edgeflow.data.folder import FolderDataset
-from napari_edgeflow.data.grabcut import open_grabcut
 from napari_edgeflow.data.lvis import find_lvis, open_lvis
 from napari_edgeflow.data.origin import find_folder
+from napari_edgeflow.data.ritm_benchmarks import BENCHMARKS, open_benchmark
 from napari_edgeflow.data.sbd import open_sbd
 from napari_edgeflow.data.voc import open_voc
 from napari_edgeflow.errors import DatasetError
 
 _Open = Callable[[Path, str, str | None], Dataset]
 
+
+def _open_benchmark(kind: str) -> _Open:
+    return lambda path, _, name: open_benchmark(kind, path, name)
+
+
 FORMATS: dict[str, _Open] = {
     "folder": lambda path, _, name: FolderDataset(path, name),
-    "grabcut": lambda path, _, name: open_grabcut(path, name or "grabcut"),
-    "berkeley": lambda path, _, name: open_berkeley(path, name or "berkeley"),
-    "davis": lambda path, _, name: open_davis(path, name or "davis"),
-    "coco_mval": lambda path, _, name: open_coco_mval(path, name or "coco_mval"),
+    **{kind: _open_benchmark(kind) for kind in BENCHMARKS},
     "voc": open_voc,
     "sbd": open_sbd,
     "coco": open_coco,
