@@ -1,4 +1,4 @@
-"""Value types that travel through every layer: clicks, windows, predictions.
+"""Value types that travel through every layer: clicks, windows, predictions, post-processing.
 
 Coordinates are ``(y, x)`` with pixel centres on the integers (as in napari's data
 coordinates): pixel ``(r, c)`` covers ``[r - 0.5, r + 0.5) × [c - 0.5, c + 0.5)``.
@@ -20,6 +20,7 @@ LabelArray = npt.NDArray[np.integer[Any]]
 AnyArray = npt.NDArray[Any]
 ClickKind = Literal["positive", "negative", "boundary"]
 Encoding = Literal["disk", "distance", "gaussian"]
+MAX_SMOOTH_PX = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,36 @@ class Window:
         return Window(
             self.y0 - outer.y0, self.x0 - outer.x0, self.y1 - outer.y0, self.x1 - outer.x0
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PostProcessing:
+    """How probabilities become the mask of an object; ``inference.postprocess`` has the order.
+
+    Attributes:
+        threshold: Probability above which a pixel is in, in (0, 1).
+        largest_component: Only the parts with a positive click, else the largest.
+        fill_holes: Holes are filled.
+        min_part_px: Parts smaller than this, in square pixels, are left out.
+        smooth_px: Radius of the smoothing of the outline, in pixels; 0: none.
+    """
+
+    threshold: float = 0.5
+    largest_component: bool = True
+    fill_holes: bool = False
+    min_part_px: int = 0
+    smooth_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(
+                f"expected a threshold between 0 and 1, got {self.threshold}; move the slider"
+            )
+        if self.min_part_px < 0 or not 0 <= self.smooth_px <= MAX_SMOOTH_PX:
+            raise ValueError(
+                f"expected parts of at least 0 px and a radius from 0 to {MAX_SMOOTH_PX:g} px, "
+                f"got {self.min_part_px} and {self.smooth_px}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

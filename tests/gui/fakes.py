@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, Prediction, Window
+from napari_edgeflow._types import (
+    AnyArray,
+    BoolArray,
+    Click,
+    ClickKind,
+    PostProcessing,
+    Prediction,
+    Window,
+)
 from napari_edgeflow.errors import Cancelled
 from napari_edgeflow.gui.planes import PlaneImage
 from napari_edgeflow.raster.open import open_raster
@@ -81,6 +89,8 @@ class FakePredictor:
 class FakeSession:
     """The contract's session on the fake predictor."""
 
+    postprocessing = PostProcessing()
+
     def __init__(
         self, image: PlaneImage, predictor: FakePredictor, field_of_view: float | None
     ) -> None:
@@ -92,8 +102,6 @@ class FakeSession:
         self._predictor = predictor
         predictor.opened += 1
         self.reset(field_of_view)
-        self.threshold = 0.5
-        self.largest_component = True
         self.timings = FakeTimings()
 
     def reset(self, field_of_view: float | None = None) -> None:
@@ -134,11 +142,14 @@ class FakeSession:
     def prediction(self) -> Prediction | None:
         if self._probs is None:
             return None
-        mask = self._probs > self.threshold
+        settings = self.postprocessing
+        mask = self._probs > settings.threshold
         clicked = [click.pixel for click in self.clicks if click.is_positive]
-        if self.largest_component and clicked:
+        if settings.largest_component and clicked:
             parts, _ = ndimage.label(mask)
             mask = mask & np.isin(parts, [parts[pixel] for pixel in clicked])
+        if settings.fill_holes:
+            mask = ndimage.binary_fill_holes(mask)
         return Prediction(self._window, self._probs.astype(np.float32), mask, 0.9)
 
 

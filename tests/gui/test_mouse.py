@@ -80,7 +80,6 @@ class DiscSession(FakeSession):
     ) -> None:
         self._predictor = predictor
         self.reset(field_of_view)
-        self.threshold, self.largest_component = 0.5, True
         self.timings = FakeTimings()
 
     def set_clicks(self, clicks: Any, should_stop: Any = None) -> Prediction | None:

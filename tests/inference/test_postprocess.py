@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
-from napari_edgeflow.inference.postprocess import keep_clicked_parts, mask_box, probs_to_mask
+from napari_edgeflow._types import BoolArray, Click, FloatArray, PostProcessing, Window
+from napari_edgeflow.inference.cleaning import keep_clicked_parts, mask_box
+from napari_edgeflow.inference.postprocess import probs_to_mask
 
 WINDOW = Window(10, 20, 74, 84)
 
@@ -15,7 +16,7 @@ WINDOW = Window(10, 20, 74, 84)
 def _mask(
     probs: FloatArray, clicks: list[Click], *, threshold: float = 0.5, largest: bool = False
 ) -> BoolArray:
-    return probs_to_mask(probs, WINDOW, clicks, threshold=threshold, largest_component=largest)
+    return probs_to_mask(probs, WINDOW, clicks, PostProcessing(threshold, largest))
 
 
 def _plane(value: float) -> FloatArray:

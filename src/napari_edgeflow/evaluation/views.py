@@ -77,9 +77,7 @@ class FixedView(_Viewer):
         self._prior = raw.prior
         probs = _probs(resample(raw.logits, view.window.shape))
         mask = np.zeros(shape, dtype=bool)
-        mask[view.window.slices] = probs_to_mask(
-            probs, view.window, seen, threshold=0.5, largest_component=True
-        )
+        mask[view.window.slices] = probs_to_mask(probs, view.window, seen)
         return mask
 
 

@@ -16,7 +16,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_warning
 from psygnal import Signal
 
-from napari_edgeflow._types import ClickKind
+from napari_edgeflow._types import ClickKind, PostProcessing
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.commit import check_target
 from napari_edgeflow.gui.committer import NOTHING_TO_CORRECT, Committer
@@ -127,24 +127,31 @@ class Controller:
     # --- settings --------------------------------------------------------------------------
 
     @property
+    def postprocessing(self) -> PostProcessing:
+        """How probabilities become the mask of the active objects and the next."""
+        return self._runner.settings.postprocessing
+
+    @postprocessing.setter
+    def postprocessing(self, value: PostProcessing) -> None:
+        self._set(postprocessing=value)
+
+    @property
     def threshold(self) -> float:
         """Probability from which a pixel belongs to the object, in (0, 1)."""
-        return self._runner.settings.threshold
+        return self.postprocessing.threshold
 
     @threshold.setter
     def threshold(self, value: float) -> None:
-        if not 0 < value < 1:
-            raise ValueError(f"expected a threshold between 0 and 1, got {value}; move the slider")
-        self._set(threshold=value)
+        self.postprocessing = replace(self.postprocessing, threshold=value)
 
     @property
     def largest_component(self) -> bool:
         """Keep only the connected parts of the mask that hold a positive click."""
-        return self._runner.settings.largest_component
+        return self.postprocessing.largest_component
 
     @largest_component.setter
     def largest_component(self, value: bool) -> None:
-        self._set(largest_component=value)
+        self.postprocessing = replace(self.postprocessing, largest_component=value)
 
     @property
     def model(self) -> str:

@@ -1,7 +1,7 @@
 """The worker's side: models and sessions, touched by one thread only.
 
-A request says everything that decides the mask (image, clicks, field of view, threshold), so
-requests can be dropped or repeated without harm: the session is brought up to the request.
+A request says everything that decides the mask (image, clicks, field of view, post-processing),
+so requests can be dropped or repeated without harm: the session is brought up to the request.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, Prediction, Window
+from napari_edgeflow._types import (
+    AnyArray,
+    BoolArray,
+    Click,
+    ClickKind,
+    PostProcessing,
+    Prediction,
+    Window,
+)
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.planes import PlaneImage
 
@@ -51,8 +57,7 @@ class TimingsLike(Protocol):
 class SessionLike(Protocol):
     """What the window needs of ``inference.Session``."""
 
-    threshold: float
-    largest_component: bool
+    postprocessing: PostProcessing
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -87,32 +92,16 @@ class ImageRefusedError(RasterError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelToCorrect:
-    """An object that is already in a Labels layer.
+class StartMask:
+    """The mask of an object that is corrected.
 
     Attributes:
-        labels: ``(H, W)`` integers, the plane's labels; not copied.
-        label: The object's id.
+        mask: ``(h, w) bool``.
+        window: Its box, level-0.
     """
 
-    labels: AnyArray
-    label: int
-
-    def cut(self) -> tuple[BoolArray, Window]:
-        """Mask of the object's bounding box, and the box.
-
-        Raises:
-            ValueError: The label is not on the plane.
-        """
-        mask = self.labels == self.label
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
-            raise ValueError(
-                f"expected a label that is on this slice, got {self.label}; "
-                "pick another with the Labels layer's picker"
-            )
-        window = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-        return mask[window.slices].copy(), window
+    mask: BoolArray
+    window: Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,9 +113,8 @@ class Request:
     object_id: int
     clicks: tuple[Click, ...]
     field_of_view: float
-    threshold: float
-    largest_component: bool
-    to_correct: LabelToCorrect | None = None
+    postprocessing: PostProcessing
+    start: StartMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +146,6 @@ class Engine:
         self._model: str | None = None
         self._predictor: PredictorLike | None = None
         self._slots: OrderedDict[Any, _Slot] = OrderedDict()
-        self._to_correct: dict[int, tuple[BoolArray, Window]] = {}
 
     @property
     def click_kinds(self) -> tuple[ClickKind, ...]:
@@ -188,10 +175,8 @@ class Engine:
         session = slot.session
         if session.clicks != request.clicks:
             session.set_clicks(request.clicks, should_stop)
-        if session.threshold != request.threshold:
-            session.threshold = request.threshold
-        if session.largest_component != request.largest_component:
-            session.largest_component = request.largest_component
+        if session.postprocessing != request.postprocessing:
+            session.postprocessing = request.postprocessing
         return Result(session.prediction, line, session.timings)
 
     def _slot(self, request: Request) -> _Slot:
@@ -212,10 +197,8 @@ class Engine:
     def _start(self, slot: _Slot, request: Request) -> None:
         slot.started = None
         slot.session.reset(request.field_of_view)
-        if request.to_correct is not None:
-            if request.object_id not in self._to_correct:
-                self._to_correct[request.object_id] = request.to_correct.cut()
-            slot.session.start_from(*self._to_correct[request.object_id])
+        if request.start is not None:
+            slot.session.start_from(request.start.mask, request.start.window)
         slot.started = (request.object_id, request.field_of_view)
 
 

@@ -6,20 +6,20 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 
 from napari.utils.notifications import show_error, show_info
 
-from napari_edgeflow._types import ClickKind
+from napari_edgeflow._types import ClickKind, PostProcessing
 from napari_edgeflow.gui.click_log import Clicks
 from napari_edgeflow.gui.engine import (
     Engine,
     ImageRefusedError,
-    LabelToCorrect,
     Request,
     Result,
+    StartMask,
 )
 from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
@@ -33,13 +33,11 @@ class Settings:
 
     Attributes:
         model: Name of the model in the zoo.
-        threshold: Probability from which a pixel belongs to the object, in (0, 1).
-        largest_component: Keep only the connected parts that hold a positive click.
+        postprocessing: How probabilities become masks.
     """
 
     model: str = "default"
-    threshold: float = 0.5
-    largest_component: bool = True
+    postprocessing: PostProcessing = field(default_factory=PostProcessing)
 
 
 class Runner:
@@ -103,13 +101,17 @@ class Runner:
         if active is None:
             return
         binding.last_plane = plane
-        if clicks or active.to_correct is not None:
+        if clicks or active.start is not None:
             self.request(binding, active)
         else:
             self.drop(binding, active)
 
     def start(
-        self, binding: Binding, plane: Plane, to_correct: LabelToCorrect | None = None
+        self,
+        binding: Binding,
+        plane: Plane,
+        corrects: int | None = None,
+        start: StartMask | None = None,
     ) -> ActiveObject:
         """A new active object on this plane."""
         others = [other for other in binding.objects if other != plane]
@@ -119,24 +121,23 @@ class Runner:
                 show_info,
             )
         side = visible_side(binding.viewer, binding.image, plane)
-        active = ActiveObject(next(self._object_ids), plane, side, to_correct)
+        active = ActiveObject(next(self._object_ids), plane, side, corrects, start)
         binding.objects[plane] = active
         binding.last_plane = plane
         return active
 
     def drop(self, binding: Binding, active: ActiveObject) -> None:
-        """Forget an object without clicks; its undo history stays for redo."""
+        """Forget an object without clicks; undo brings it back."""
         self.worker.cancel(active.id)
         binding.objects.pop(active.plane, None)
         binding.show_preview()
         self._messages.status = "No clicks: left click on an object."
 
     def withdraw(self, binding: Binding, active: ActiveObject) -> None:
-        """Take back the clicks that have no mask yet; redo brings them back."""
+        """Take back the clicks that have no mask yet."""
         active.stop()
         wanted = active.predicted_clicks or ()
-        while binding.log.on_plane(active.plane) != wanted and binding.log.undo(active.plane):
-            pass
+        binding.log.put(active.plane, wanted)
         binding.clicks.write()
         if not wanted and active.prediction is None:
             binding.objects.pop(active.plane, None)
@@ -144,7 +145,7 @@ class Runner:
     def request(self, binding: Binding, active: ActiveObject) -> None:
         """Ask the worker for the mask of the object's clicks; replaces what was asked before."""
         clicks = binding.log.on_plane(active.plane)
-        is_new = active.to_correct is None and clicks
+        is_new = active.start is None and clicks
         active.is_pending = True
         request = Request(
             image=plane_image(binding.image, active.plane),
@@ -152,9 +153,8 @@ class Runner:
             object_id=active.id,
             clicks=tuple(click.click for click in clicks),
             field_of_view=clicks[0].field_of_view if is_new else active.field_of_view,
-            threshold=self.settings.threshold,
-            largest_component=self.settings.largest_component,
-            to_correct=active.to_correct,
+            postprocessing=self.settings.postprocessing,
+            start=active.start,
         )
         self.worker.submit(
             active.id,

@@ -1,72 +1,82 @@
-"""From probabilities to a mask, without the network: threshold, obedience, components."""
+"""From probabilities to a mask, without the network: threshold, obedience, clean-up."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
+from napari_edgeflow._types import BoolArray, Click, FloatArray, PostProcessing, Window
+from napari_edgeflow.inference.cleaning import (
+    clean_mask,
+    keep_clicked_parts,
+    smooth_outline,
+    to_pixel,
+)
 
 OBEY_SHARE = 0.05
 OBEY_LEVEL = 0.8
 BOUNDARY_SHARE = 0.1
+PLAIN = PostProcessing()
+"""Threshold 0.5 and the clicked parts."""
 
 
 def probs_to_mask(
     probs: FloatArray,
     window: Window,
     clicks: Sequence[Click],
-    *,
-    threshold: float,
-    largest_component: bool,
+    settings: PostProcessing = PLAIN,
 ) -> BoolArray:
     """``(h, w) bool`` mask of the window.
 
-    A positive click's pixel is always inside and a negative's outside, each with the
-    connected neighbourhood whose probabilities are like the click's own; where two clicks
-    disagree, the later one wins on its pixel.
+    The steps, in this order:
 
-    Through a boundary click's pixel passes the mask's boundary (of the 3×3 pixels around it
-    some are in and some are out) if the probabilities allow it: where a boundary is near
-    enough, the probability at the click takes the threshold's place between the two.
+    1. pixels above the threshold are in;
+    2. a positive click's pixel is in and a negative's out, each with the connected
+       neighbourhood whose probabilities are like the click's own; where two clicks disagree,
+       the later one wins on its pixel;
+    3. the outline is smoothed (``smooth_outline``);
+    4. through a boundary click's pixel passes the mask's boundary (of the 3×3 pixels around it
+       some are in and some are out) if the probabilities allow it: where a boundary is near
+       enough, the probability at the click takes the threshold's place between the two;
+    5. the parts that hold a positive click stay, the largest part when none does
+       (``largest_component``);
+    6. holes are filled, but not those that hold a negative or touch a boundary click;
+    7. parts that are too small are left out, but not those that hold a positive click.
+
+    Each of 3 and 5 to 7 only if the settings say so, and none undoes step 2.
 
     Args:
         probs: ``(h, w) float32 in [0, 1]`` of the window.
         window: Level-0 pixels.
         clicks: Level-0 pixels; those outside the window have no say here.
-        threshold: Probability above which a pixel is in.
-        largest_component: Keep only the parts that hold a positive click; the largest part
-            when none does.
+        settings: Threshold and clean-up.
     """
-    mask: BoolArray = probs > threshold
+    mask: BoolArray = probs > settings.threshold
     inside = [click for click in clicks if window.contains(click)]
     signed = [click for click in inside if not click.is_boundary]
     for index, click in enumerate(signed):
-        row, column = _pixel(click, window)
+        row, column = to_pixel(click, window)
         if mask[row, column] != click.is_positive:
             _obey(mask, probs, (row, column), click.is_positive, _others(signed, index, window))
+    positive = [to_pixel(click, window) for click in signed if click.is_positive]
+    negative = [to_pixel(click, window) for click in signed if click.is_negative]
+    mask = smooth_outline(mask, settings.smooth_px, positive, negative)
     for click in inside:
         if click.is_boundary:
-            pull_boundary(mask, probs, _pixel(click, window))
-    if largest_component:
-        mask = keep_clicked_parts(mask, [_pixel(c, window) for c in inside if c.is_positive])
-    for click in signed:
-        mask[_pixel(click, window)] = click.is_positive
-    return mask
-
-
-def _pixel(click: Click, window: Window) -> tuple[int, int]:
-    row, column = click.pixel
-    return row - window.y0, column - window.x0
+            pull_boundary(mask, probs, to_pixel(click, window))
+    if settings.largest_component:
+        mask = keep_clicked_parts(mask, positive)
+    return clean_mask(mask, window, inside, replace(settings, smooth_px=0.0))
 
 
 def _others(clicks: Sequence[Click], index: int, window: Window) -> list[tuple[int, int]]:
     """Pixels of the clicks that say the opposite of click ``index``."""
     sign = clicks[index].is_positive
-    return [_pixel(click, window) for click in clicks if click.is_positive != sign]
+    return [to_pixel(click, window) for click in clicks if click.is_positive != sign]
 
 
 def _obey(
@@ -148,25 +158,3 @@ def _is_mixed(mask: BoolArray, pixel: tuple[int, int]) -> bool:
     row, column = pixel
     around = mask[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
     return bool(around.any()) and not (around.size == 9 and bool(around.all()))
-
-
-def keep_clicked_parts(mask: BoolArray, positive: Sequence[tuple[int, int]]) -> BoolArray:
-    """``(h, w) bool``: the connected parts that hold a positive click, else the largest one."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count <= 2:
-        return mask
-    chosen = {int(parts[pixel]) for pixel in positive} - {0}
-    if not chosen:
-        chosen = {1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))}
-    keep = np.zeros(count, dtype=bool)
-    keep[list(chosen)] = True
-    kept: BoolArray = keep[parts]
-    return kept
-
-
-def mask_box(mask: BoolArray, window: Window) -> Window | None:
-    """Smallest window (level-0 pixels) around the mask, None when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    if width == 0:
-        return None
-    return Window(window.y0 + y, window.x0 + x, window.y0 + y + height, window.x0 + x + width)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, ClickKind, Prediction, Window
+from napari_edgeflow._types import (
+    BoolArray,
+    Click,
+    ClickKind,
+    PostProcessing,
+    Prediction,
+    Window,
+)
 from napari_edgeflow.clicks.encode import kind_index
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.inference.cascade import step_computer
-from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
+from napari_edgeflow.inference.cleaning import clean_mask, mask_box
+from napari_edgeflow.inference.postprocess import PLAIN, probs_to_mask
 from napari_edgeflow.inference.predictor import SupportsPredict
-from napari_edgeflow.inference.steps import DECISION, Run, Start, Step
+from napari_edgeflow.inference.steps import Run, Seen, Start, Step
 from napari_edgeflow.inference.zoom import MAX_WINDOW_PX
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
@@ -73,7 +81,8 @@ class Session:
         _check_stretch(stretch, len(bands))
         self._predictor = predictor
         self._computer = step_computer(self.source, predictor, bands, stretch)
-        self._threshold, self._largest_component = DECISION, True
+        self._postprocessing = PLAIN
+        self._seen: Seen | None = None
         self._steps: OrderedDict[_Key, Step] = OrderedDict()
         self._start: Start | None = None
         self._begin(field_of_view)
@@ -121,26 +130,32 @@ class Session:
         return self._position + 1 < len(self._history)
 
     @property
+    def postprocessing(self) -> PostProcessing:
+        """Threshold and clean-up of this object and the next; setting it runs no network."""
+        return self._postprocessing
+
+    @postprocessing.setter
+    def postprocessing(self, value: PostProcessing) -> None:
+        self._postprocessing = value
+        self._refresh()
+
+    @property
     def threshold(self) -> float:
         """Probability above which a pixel belongs to the object, in (0, 1)."""
-        return self._threshold
+        return self._postprocessing.threshold
 
     @threshold.setter
     def threshold(self, value: float) -> None:
-        if not 0 < value < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, got {value}")
-        self._threshold = float(value)
-        self._refresh()
+        self.postprocessing = replace(self._postprocessing, threshold=float(value))
 
     @property
     def largest_component(self) -> bool:
         """Keep only the parts that hold a positive click."""
-        return self._largest_component
+        return self._postprocessing.largest_component
 
     @largest_component.setter
     def largest_component(self, value: bool) -> None:
-        self._largest_component = bool(value)
-        self._refresh()
+        self.postprocessing = replace(self._postprocessing, largest_component=bool(value))
 
     @property
     def field_of_view(self) -> float | None:
@@ -311,6 +326,7 @@ class Session:
             self._steps[self._key(clicks[:length])] = self._step(before, clicks[:length], run)
             while len(self._steps) > KEPT_STEPS:
                 self._steps.popitem(last=False)
+        self._seen = run.seen or self._seen
         self.timings = Timings(run.read_s, run.network_s, 0.0)
 
     def _step(self, before: Step | None, clicks: tuple[Click, ...], run: Run) -> Step:
@@ -342,19 +358,22 @@ class Session:
         if self._start is None:
             return None
         probs = self._start.mask.astype(np.float32)
-        return Prediction(self._start.window, probs, self._start.mask.copy(), 1.0)
+        window = self._start.window
+        mask = clean_mask(self._start.mask, window, (), self._postprocessing)
+        return Prediction(window, probs, mask, 1.0)
 
     def _from_step(self, step: Step) -> Prediction:
-        probs = step.window_probs()
-        mask = probs_to_mask(
-            probs,
-            step.view.window,
-            self.clicks,
-            threshold=self._threshold,
-            largest_component=self._largest_component,
-        )
+        seen, window = self._seen, step.view.window
+        if seen is not None and seen.logits is step.logits:
+            probs = seen.probs
+        else:
+            seen, probs = None, step.window_probs()
+        if seen is not None and seen.clicks == self.clicks and self._postprocessing == PLAIN:
+            mask = seen.mask.copy()
+        else:
+            mask = probs_to_mask(probs, window, self.clicks, self._postprocessing)
         score = float(probs[mask].mean()) if mask.any() else 0.0
-        return Prediction(step.view.window, probs, mask, score)
+        return Prediction(window, probs, mask, score)
 
 
 def _check_stretch(stretch: Stretch, n_bands: int) -> None:

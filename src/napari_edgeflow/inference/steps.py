@@ -12,7 +12,8 @@ import numpy as np
 from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
 from napari_edgeflow.clicks.simulate import next_click
 from napari_edgeflow.errors import Cancelled, RasterError
-from napari_edgeflow.inference.postprocess import mask_box, probs_to_mask
+from napari_edgeflow.inference.cleaning import mask_box
+from napari_edgeflow.inference.postprocess import probs_to_mask
 from napari_edgeflow.inference.predictor import (
     GLANCE_SIDE_PX,
     SupportsPredict,
@@ -78,19 +79,38 @@ class Step:
         return probs.astype(np.float32, copy=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What finding a step's box has worked out already, so that showing it need not.
+
+    Attributes:
+        logits: The step's own.
+        clicks: With which it was post-processed.
+        probs: ``(h, w) float32 in [0, 1]`` of the step's window.
+        mask: ``(h, w) bool`` of it by the default post-processing.
+    """
+
+    logits: FloatArray
+    clicks: tuple[Click, ...]
+    probs: FloatArray
+    mask: BoolArray
+
+
 @dataclass(slots=True)
 class Run:
-    """One request: whether to go on, and the time spent so far.
+    """One request: whether to go on, the time spent so far, and what was seen last.
 
     Attributes:
         should_stop: Asked before every run of the network.
         read_s: Seconds spent reading pixels.
         network_s: Seconds spent in the network.
+        seen: Of the last look.
     """
 
     should_stop: Callable[[], bool] = field(default=lambda: False)
     read_s: float = 0.0
     network_s: float = 0.0
+    seen: Seen | None = None
 
 
 class ComputesSteps(Protocol):
@@ -187,7 +207,8 @@ class StepComputer:
         began = time.perf_counter()
         logits = self.predictor.glance(image, [view.to_input(click)])
         run.network_s += time.perf_counter() - began
-        return _object_box(Step(view, _finite(logits), logits, None), (click,))
+        seen = _see(Step(view, _finite(logits), logits, None), (click,))
+        return mask_box(seen.mask, view.window)
 
     def look(
         self,
@@ -208,7 +229,8 @@ class StepComputer:
         raw = self.predictor.predict(image, [view.to_input(click) for click in clicks], moved)
         run.network_s += time.perf_counter() - began
         step = Step(view, _finite(raw.logits), raw.prior, None)
-        return replace(step, box=_object_box(step, clicks))
+        run.seen = _see(step, clicks)
+        return replace(step, box=mask_box(run.seen.mask, view.window))
 
     def _read(self, window: Window, run: Run, side: int | None = None) -> tuple[View, FloatArray]:
         """The view of a window, its input as large as a square of ``side``, and its pixels.
@@ -242,9 +264,7 @@ def _finite(logits: FloatArray) -> FloatArray:
     return logits
 
 
-def _object_box(step: Step, clicks: tuple[Click, ...]) -> Window | None:
-    """The box of the step's object, by the default post-processing."""
-    mask = probs_to_mask(
-        step.window_probs(), step.view.window, clicks, threshold=DECISION, largest_component=True
-    )
-    return mask_box(mask, step.view.window)
+def _see(step: Step, clicks: tuple[Click, ...]) -> Seen:
+    """The step's object by the default post-processing, whatever the user's."""
+    probs = step.window_probs()
+    return Seen(step.logits, clicks, probs, probs_to_mask(probs, step.view.window, clicks))
