@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.import_mask import cut_objects
-from napari_edgeflow.annotation.imports import ImportedImage
+from napari_edgeflow.annotation.imports import ImportedImage, add_imported
 from napari_edgeflow.annotation.objects import ImageInfo, Labels, PlaneIndex
+from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.errors import AnnotationError
 
 _MAX_ID = np.iinfo(np.uint32).max
@@ -103,3 +105,37 @@ def planes_of(shape: Sequence[int]) -> tuple[PlaneIndex, ...]:
     if len(shape) == 2:
         return ((),)
     return tuple((*at, None, None) for at in np.ndindex(*shape[:-2]))
+
+
+def add_planes(
+    state: State, store: LabelStore, found: Iterable[tuple[PlaneIndex, ImportedImage]]
+) -> tuple[Change, tuple[str, ...]]:
+    """One change that adds the objects of many planes, and notes for the user.
+
+    Planes without objects are passed over.
+
+    Raises:
+        ValueError: Nothing of it finds a place, or a plane is of another shape.
+    """
+    changes, notes = [], []
+    after = state
+    for plane, imported in found:
+        if not imported.objects:
+            continue
+        change, own = add_imported(after, store, imported, plane)
+        classes = change.classes[1] if change.classes is not None else after.classes
+        new = {label: pair[1] for label, pair in change.objects.items() if pair[1] is not None}
+        after = replace(after, classes=classes, objects={**after.objects, **new})
+        changes.append(change)
+        notes += own
+    if not changes:
+        raise ValueError("expected objects to import, got none")
+    objects = {label: pair for change in changes for label, pair in change.objects.items()}
+    whole = Change(
+        "import",
+        f"import {len(objects)} object{'s' * (len(objects) != 1)}",
+        classes=None if after.classes == state.classes else (state.classes, after.classes),
+        objects=objects,
+        patches=tuple(patch for change in changes for patch in change.patches),
+    )
+    return whole, tuple(dict.fromkeys(notes))
