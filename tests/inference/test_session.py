@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.inference.fakes import ColourPredictor
 
-from napari_edgeflow._types import AnyArray, Click, Window
+from napari_edgeflow._types import AnyArray, Click, PostProcessing, Window
 from napari_edgeflow.errors import Cancelled, RasterError
+from napari_edgeflow.inference.postprocess import probs_to_mask
 from napari_edgeflow.inference.predictor import RawPrediction, network_shape
 from napari_edgeflow.inference.session import Session
 from napari_edgeflow.raster.stretch import Stretch
@@ -420,3 +423,60 @@ def test_window_grows_while_the_object_runs_out_of_it(predictor: ColourPredictor
     assert first.mask.any(axis=0).sum() <= 64
     second = session.add_click(100, 405)
     assert second.mask.any(axis=0).sum() > 150
+
+
+def test_postprocessing_runs_no_network_and_is_undone_exactly(
+    session: Session, predictor: ColourPredictor
+) -> None:
+    before = session.add_click(80, 90)
+    runs = predictor.n_runs
+    chosen = PostProcessing(0.3, False, True, 20, 2.0)
+    session.postprocessing = chosen
+    assert session.prediction is not None
+    assert np.array_equal(session.prediction.probs, before.probs)
+    oracle = probs_to_mask(before.probs, before.window, session.clicks, chosen)
+    assert np.array_equal(session.prediction.mask, oracle)
+    assert not np.array_equal(oracle, before.mask)
+    assert (session.threshold, session.largest_component) == (0.3, False)
+    session.threshold = 0.4
+    session.largest_component = True
+    assert session.postprocessing == PostProcessing(0.4, True, True, 20, 2.0)
+    session.postprocessing = PostProcessing()
+    assert np.array_equal(session.prediction.mask, before.mask)
+    assert predictor.n_runs == runs
+
+
+def test_a_mask_is_worked_out_once_for_each_look(
+    session: Session, predictor: ColourPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def count(*args: Any) -> Any:
+        counted.append(1)
+        return probs_to_mask(*args)
+
+    for module in ("session", "steps"):
+        monkeypatch.setattr(f"napari_edgeflow.inference.{module}.probs_to_mask", count)
+    first = session.add_click(80, 90)
+    assert len(counted) == predictor.n_runs, "box and display share one mask"
+    kept = first.mask.copy()
+    first.mask[:] = False
+    session.undo()
+    again = session.redo()
+    assert again is not None
+    assert np.array_equal(again.mask, kept), "the mask that was given away is a copy"
+
+
+def test_a_mask_from_elsewhere_is_cleaned_but_keeps_all_its_parts(session: Session) -> None:
+    mask = np.zeros(session.source.shape, bool)
+    mask[10:40, 10:40] = mask[60:70, 60:70] = mask[80, 80] = True
+    mask[20:23, 20:23] = False
+    shown = session.start_from(mask)
+    assert np.array_equal(shown.full_mask(mask.shape), mask)
+    session.postprocessing = PostProcessing(0.9, True, True, 5)
+    assert session.prediction is not None
+    expected = mask.copy()
+    expected[20:23, 20:23], expected[80, 80] = True, False
+    assert np.array_equal(session.prediction.full_mask(mask.shape), expected)
+    session.postprocessing = PostProcessing()
+    assert np.array_equal(session.prediction.full_mask(mask.shape), mask)
