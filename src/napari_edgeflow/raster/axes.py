@@ -13,6 +13,18 @@ _BAND_LETTERS = "SC"
 _STACK_LETTERS = "TZVUP"
 
 
+class PlaneNeededError(RasterError):
+    """It is a stack, and nobody said which plane.
+
+    Attributes:
+        n_axes: Numbers that choose a plane.
+    """
+
+    def __init__(self, text: str, n_axes: int) -> None:
+        super().__init__(text)
+        self.n_axes = n_axes
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How a 2-D image with bands lies in an array.
@@ -42,7 +54,8 @@ def resolve_layout(
         index: The plane: one number for each stack axis (those of length 1 may be left out).
 
     Raises:
-        RasterError: The choice is missing or does not fit.
+        PlaneNeededError: There is a stack and no index.
+        RasterError: The choice does not fit.
         TypeError: ``axes`` is no text, or ``index`` no tuple of whole numbers.
     """
     _check_types(axes, index)
@@ -114,7 +127,8 @@ def _fix(
     elif len(given) == len(long):
         chosen = dict.fromkeys(stack, 0) | dict(zip(long, given, strict=True))
     else:
-        raise RasterError(_which_plane(shape, letters, long, given))
+        text = _which_plane(shape, letters, long, given)
+        raise RasterError(text) if given else PlaneNeededError(text, len(long))
     for axis, position in chosen.items():
         if not 0 <= position < shape[axis]:
             raise RasterError(

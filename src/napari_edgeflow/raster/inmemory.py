@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_edgeflow._types import AnyArray, BoolArray, Window
 from napari_edgeflow.errors import RasterError
-from napari_edgeflow.raster.axes import Layout, resolve_layout
+from napari_edgeflow.raster.axes import Layout, PlaneNeededError, resolve_layout
 from napari_edgeflow.raster.details import NO_DETAILS, Details, is_nodata
 from napari_edgeflow.raster.georef import GeoReference
 from napari_edgeflow.raster.place import MapPlace, read_place
@@ -69,6 +69,7 @@ class ArrayRaster:
         self._layouts = tuple(_resolve(array, name, axes, index) for array in arrays) + tuple(
             _resolve(array, name, "YXS", None) for array in overviews
         )
+        self._n_own = len(arrays)
         self._on_close = on_close
         self.name = name
         self.georeference = georeference
@@ -159,6 +160,33 @@ class ArrayRaster:
                 "check the file, or make it anew"
             ) from error
 
+    @property
+    def stack(self) -> tuple[tuple[str, int], ...]:
+        """Letter and length of each axis of the stack, but those of length 1."""
+        shape = self._arrays[0].shape if self._arrays else ()
+        letters = self.axes or "Z" * len(shape)
+        fixed = self._layouts[0].fixed
+        return tuple((letters[axis], shape[axis]) for axis, _ in fixed if shape[axis] > 1)
+
+    def on_plane(self, index: Sequence[int], on_close: Callable[[], None]) -> ArrayRaster:
+        """Another plane of the stack over the same arrays, without overviews of this one's own.
+
+        Args:
+            index: One number for each axis of ``stack``.
+            on_close: Called once by its ``close``; this raster stays open.
+        """
+        n_kept = len(self._arrays) if not self.stack else self._n_own
+        return ArrayRaster(
+            self._arrays[: self._n_own],
+            name=self.name,
+            axes=self.axes,
+            index=tuple(index) or self.index,
+            georeference=self.georeference,
+            on_close=on_close,
+            overviews=self._arrays[self._n_own : n_kept],
+            details=self.details,
+        )
+
     def with_overviews(
         self, overviews: Sequence[ArrayLike], on_close: Callable[[], None]
     ) -> ArrayRaster:
@@ -206,6 +234,8 @@ class ArrayRaster:
 def _resolve(array: ArrayLike, name: str, axes: str | None, index: Sequence[int] | None) -> Layout:
     try:
         return resolve_layout(array.shape, axes, index)
+    except PlaneNeededError as error:
+        raise PlaneNeededError(f"{name}: {error}", error.n_axes) from None
     except RasterError as error:
         raise RasterError(f"{name}: {error}") from None
 

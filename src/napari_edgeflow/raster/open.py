@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_edgeflow._types import Window
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.axes import PlaneNeededError
 from napari_edgeflow.raster.details import Details
 from napari_edgeflow.raster.gdal_file import NotForGdalError, open_gdal
 from napari_edgeflow.raster.inmemory import ArrayRaster
@@ -64,7 +65,20 @@ def open_raster(
     )
 
 
-def _open_path(path: Path, axes: str | None, index: Sequence[int] | None) -> OpenRaster:
+def open_first_plane(path: str | os.PathLike[str]) -> ArrayRaster:
+    """The file's image; of a stack the first plane, ``on_plane`` gives the others.
+
+    Raises:
+        RasterError: It is not an image that can be used.
+        ModuleNotFoundError: The file needs an optional package; the message names it.
+    """
+    try:
+        return _open_path(Path(path), None, None)
+    except PlaneNeededError as error:
+        return _open_path(Path(path), None, (0,) * error.n_axes)
+
+
+def _open_path(path: Path, axes: str | None, index: Sequence[int] | None) -> ArrayRaster:
     return _checked(with_built_overviews(_open_by_content(path, axes, index), path))
 
 

@@ -1,0 +1,204 @@
+"""A raster as the levels that napari slices: pixels are read when they come into view.
+
+A level is an array-like of shape ``(stack…, rows, columns)``, or ``(stack…, rows, columns, 3)``
+for colour. Three bands that are not red, green and blue in 8 bits are stretched to it as they are
+read, by the rule that the network sees too. Where a file has no level small enough to look at
+whole, rough ones are sampled from its coarsest level.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.rough import RoughLevel
+from napari_edgeflow.raster.stretch import Stretch
+
+LARGEST_COARSE_SIDE = 1536
+_KEPT_PLANES = 4
+
+
+class LazyRaster:
+    """A raster and the planes of its stack, open as long as somebody holds it."""
+
+    def __init__(self, raster: ArrayRaster) -> None:
+        """Take over the raster; it is closed when this object goes.
+
+        Args:
+            raster: As ``open_first_plane`` gives it.
+        """
+        self._first = raster
+        self.name, self.stack, self.n_bands = raster.name, raster.stack, raster.n_bands
+        self.shape, self.levels, self.details = raster.shape, raster.levels, raster.details
+        self._planes: OrderedDict[tuple[int, ...], ArrayRaster] = OrderedDict()
+        self._lock = threading.Lock()
+        self._close = weakref.finalize(self, raster.close)
+
+    def plane(self, index: tuple[int, ...] = ()) -> ArrayRaster:
+        """One plane as a raster that shares the file; it may outlive the layer, not this object.
+
+        Args:
+            index: One number for each axis of the stack.
+        """
+        with self._lock:
+            found = self._planes.pop(index, None)
+            if found is None:
+                found = self._first.on_plane(index, lambda: None)
+            self._planes[index] = found
+            while len(self._planes) > _KEPT_PLANES:
+                self._planes.popitem(last=False)
+            return found
+
+    def close(self) -> None:
+        """Let go of the file now."""
+        self._close()
+
+
+class LazyLevel:
+    """One level as a read-only array; see the module."""
+
+    def __init__(
+        self,
+        raster: LazyRaster,
+        shape: tuple[int, int],
+        read: Callable[[ArrayRaster, Window], AnyArray],
+        *,
+        dtype: np.dtype[Any],
+        chunk: tuple[int, int] = (1, 1),
+        is_rgb: bool = False,
+    ) -> None:
+        """Describe the level.
+
+        Args:
+            raster: Whose.
+            shape: (rows, columns).
+            read: ``(h, w)`` or ``(h, w, 3)`` pixels of a window of a plane of the level.
+            dtype: Of the pixels.
+            chunk: (rows, columns) that are read whole.
+            is_rgb: Pixels have a last axis of three.
+        """
+        self.raster, self._read = raster, read
+        stack = tuple(length for _, length in raster.stack)
+        tail = (3,) if is_rgb else ()
+        self.shape: tuple[int, ...] = (*stack, *shape, *tail)
+        self.chunks = (*(1,) * len(stack), *map(min, chunk, shape), *tail)
+        self.dtype = np.dtype(dtype)
+        self.ndim, self.size = len(self.shape), int(np.prod(self.shape))
+        self._n_stack = len(stack)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> AnyArray:
+        """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
+        parts = _whole_key(key, self.ndim)
+        ranges = [_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
+        lengths = [len(r) for r in ranges]
+        pixels = np.zeros(lengths, self.dtype)
+        if all(lengths):
+            n = self._n_stack
+            rows, columns = ranges[n], ranges[n + 1]
+            window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
+            picked = np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)
+            for at in itertools.product(*(range(length) for length in lengths[:n])):
+                index = tuple(r[i] for r, i in zip(ranges, at, strict=False))
+                plane = self._read(self.raster.plane(index), window)[picked]
+                pixels[at] = plane if len(ranges) == n + 2 else plane[:, :, list(ranges[-1])]
+        kept = tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)
+        part: AnyArray = pixels[kept]
+        return part
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        whole: AnyArray = np.asarray(self[...], dtype=dtype)
+        return whole
+
+
+def lazy_levels(
+    raster: LazyRaster, bands: Sequence[int], stretch: Stretch | None = None
+) -> list[LazyLevel]:
+    """The levels of these bands, finest first, down to one that is looked at whole.
+
+    Args:
+        raster: Of which.
+        bands: One: as it is. Three: red, green, blue.
+        stretch: For three bands: makes 8-bit colour of them. None: they are 8-bit colour, or one
+            band.
+
+    Raises:
+        ValueError: Two bands, or more than three.
+    """
+    if len(bands) not in (1, 3):
+        raise ValueError(f"expected one band or three, got {tuple(bands)}")
+    chosen = tuple(bands)
+    dtype = raster.plane((0,) * len(raster.stack)).dtype
+    if len(chosen) == 3:
+        dtype = np.dtype(np.uint8)
+
+    def finish(pixels: AnyArray) -> AnyArray:
+        if len(chosen) == 1 and stretch is None:
+            return pixels[:, :, 0]
+        return pixels if stretch is None else to_uint8(stretch, pixels)
+
+    levels = []
+    is_rgb = len(chosen) == 3
+    for number, level in enumerate(raster.levels):
+        read = _reader(number, chosen, finish)
+        made = LazyLevel(raster, level.shape, read, dtype=dtype, chunk=level.chunk, is_rgb=is_rgb)
+        levels.append(made)
+    number, factor = len(raster.levels) - 1, 2
+    coarsest = raster.levels[number]
+    while max(coarsest.shape) / factor * 2 > LARGEST_COARSE_SIDE and max(coarsest.shape) > 4096:
+        rough = RoughLevel(coarsest, number, factor, chosen)
+        read = _rough_reader(rough, finish)
+        levels.append(LazyLevel(raster, rough.shape, read, dtype=dtype, is_rgb=is_rgb))
+        factor *= 2
+    return levels
+
+
+def to_uint8(stretch: Stretch, pixels: AnyArray) -> AnyArray:
+    """``(h, w, 3) uint8`` of ``(h, w, B)`` pixels; 8-bit ones that are shown as they are stay."""
+    is_plain = stretch.low == (0.0,) * 3 and stretch.high == (255.0,) * 3 and stretch.gamma == 1
+    if is_plain and pixels.dtype == np.uint8 and stretch.nodata is None:
+        return pixels
+    shown: AnyArray = np.round(stretch.apply(pixels) * 255).astype(np.uint8)
+    return shown
+
+
+def _reader(
+    number: int, bands: tuple[int, ...], finish: Callable[[AnyArray], AnyArray]
+) -> Callable[[ArrayRaster, Window], AnyArray]:
+    return lambda raster, window: finish(raster.read(window, number, bands))
+
+
+def _rough_reader(
+    rough: RoughLevel, finish: Callable[[AnyArray], AnyArray]
+) -> Callable[[ArrayRaster, Window], AnyArray]:
+    return lambda raster, window: finish(rough.read(raster, window))
+
+
+def _whole_key(key: Any, ndim: int) -> list[Any]:
+    parts = list(key) if isinstance(key, tuple) else [key]
+    dots = [at for at, part in enumerate(parts) if part is Ellipsis]
+    if dots:
+        parts[dots[0] : dots[0] + 1] = [slice(None)] * (ndim - len(parts) + 1)
+    parts += [slice(None)] * (ndim - len(parts))
+    if len(parts) != ndim:
+        raise IndexError(f"expected at most {ndim} indices, got {key!r}")
+    return parts
+
+
+def _range(part: Any, size: int) -> range:
+    if isinstance(part, slice):
+        return range(size)[part]
+    position = int(part)
+    if not -size <= position < size:
+        raise IndexError(f"expected an index within {size}, got {position}")
+    return range(position % size, position % size + 1)

@@ -1,0 +1,165 @@
+"""Lazy levels against the arrays they show; rough levels against strided pixels and means."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.lazy import LazyRaster, lazy_levels
+from napari_edgeflow.raster.open import open_first_plane, open_raster
+from napari_edgeflow.raster.rough import BUDGET_PIXELS, RoughLevel
+from napari_edgeflow.raster.stretch import Stretch
+from napari_edgeflow.raster.view import BandView, view_of
+
+PIXELS = np.random.default_rng(1).integers(0, 4000, (2, 3, 40, 50, 4), dtype=np.uint16)
+"""(time, z, rows, columns, bands)."""
+
+
+def _raster(pixels: AnyArray = PIXELS, axes: str = "TZYXS") -> LazyRaster:
+    n_stack = pixels.ndim - 3
+    return LazyRaster(ArrayRaster([pixels], axes=axes, index=(0,) * n_stack))
+
+
+_KEYS = st.one_of(
+    st.integers(-2, 1),
+    st.slices(2),
+)
+
+
+@given(
+    st.tuples(_KEYS, st.integers(-3, 2), st.slices(40), st.slices(50)),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_index_is_numpys(key: tuple[Any, ...], is_short: bool) -> None:
+    (level,) = lazy_levels(_raster(), (2,))
+    key = key[:2] if is_short else key
+    model = PIXELS[..., 2]
+    assert level.shape == model.shape
+    np.testing.assert_array_equal(level[key], model[key])
+
+
+def test_colour_is_what_the_stretch_says() -> None:
+    stretch = Stretch((0.0, 100.0, 0.0), (4000.0, 3000.0, 2000.0), 0.5, nodata=7)
+    (level,) = lazy_levels(_raster(), (3, 0, 1), stretch)
+    assert (level.shape, level.dtype) == ((2, 3, 40, 50, 3), np.uint8)
+    shown = level[1, 2, 5:30, 3:40]
+    raw = PIXELS[1, 2, 5:30, 3:40][:, :, [3, 0, 1]].astype(float)
+    low, high = np.array(stretch.low), np.array(stretch.high)
+    expected = np.clip((raw - low) / (high - low), 0, 1) ** 0.5 * 255
+    assert np.abs(shown - expected).max() <= 0.51
+    np.testing.assert_array_equal(level[1, 2, 5:30, 3:40, 1], shown[:, :, 1])
+    np.testing.assert_array_equal(np.asarray(level)[1, 2, 5:30, 3:40], shown)
+
+
+def test_the_file_closes_with_the_last_level(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    options: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(path, PIXELS[0, 0], tile=(16, 16), **options)
+    raster = LazyRaster(open_first_plane(path))
+    (level,) = lazy_levels(raster, (1,))
+    plane = raster.plane()
+    del raster
+    np.testing.assert_array_equal(level[:], PIXELS[0, 0, :, :, 1])
+    del level
+    gc.collect()
+    with pytest.raises(RasterError):
+        plane.read(Window(0, 0, 40, 50))
+
+
+def test_the_first_plane_of_a_stack_leads_to_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    stack = np.ascontiguousarray(PIXELS[..., 0])
+    tifffile.imwrite(path, stack, metadata={"axes": "TZYX"})
+    with pytest.raises(RasterError, match="choose the plane"):
+        open_raster(path)
+    raster = LazyRaster(open_first_plane(path))
+    assert raster.stack == (("T", 2), ("Z", 3))
+    np.testing.assert_array_equal(
+        raster.plane((1, 2)).read(Window(0, 0, 40, 50))[:, :, 0], stack[1, 2]
+    )
+    (level,) = lazy_levels(raster, (0,))
+    np.testing.assert_array_equal(np.asarray(level), stack)
+    raster.close()
+
+
+class _Tiled:
+    """``(H, W, 1)`` of value row // 512 * 8 + column // 512 in chunks of 512², counting reads."""
+
+    shape = (12_000, 10_000, 1)
+    dtype = np.dtype(np.uint8)
+    chunks = (512, 512, 1)
+    n_read = 0
+
+    def __getitem__(self, key: tuple[slice, ...]) -> AnyArray:
+        rows, columns = np.arange(self.shape[0])[key[0]], np.arange(self.shape[1])[key[1]]
+        self.n_read += rows.size * columns.size
+        down, along = (rows // 512 * 8).astype(np.uint8), (columns // 512).astype(np.uint8)
+        values: AnyArray = down[:, None] + along[None]
+        return values[:, :, None]
+
+
+def test_a_raster_without_levels_gets_rough_ones() -> None:
+    tiled = _Tiled()
+    raster = LazyRaster(ArrayRaster([tiled], axes="YXS"))
+    levels = lazy_levels(raster, (0,))
+    assert [level.shape for level in levels] == [
+        (12_000, 10_000), (6000, 5000), (3000, 2500), (1500, 1250),
+    ]  # fmt: skip
+    part = levels[2][10:200, 20:300]  # few pixels: exact
+    np.testing.assert_array_equal(part, tiled[40:800, 80:1200, :1][::4, ::4, 0])
+    tiled.n_read = 0
+    whole = levels[3][:]
+    assert tiled.n_read <= BUDGET_PIXELS
+    np.testing.assert_array_equal(levels[3][:], whole)
+    assert tiled.n_read <= BUDGET_PIXELS  # remembered
+    y, x = np.ogrid[:12_000:8, :10_000:8]
+    exact = y // 512 * 8 + x // 512
+    assert np.abs(whole.astype(int) - exact).mean() < 8  # blocks near their place
+    assert whole[0, 0] < 20
+    assert whole[-1, -1] > 180
+
+
+@pytest.mark.parametrize("chunk", [(1, 1), (8, 20_000), (20_000, 16), (256, 256)])
+def test_no_view_reads_more_than_the_budget(chunk: tuple[int, int]) -> None:
+    side = 20_000
+    made = np.lib.stride_tricks.as_strided(np.full(1, 9, np.uint8), (side, side, 1), (0, 0, 0))
+
+    class Counted:
+        shape, dtype, chunks, n_read = made.shape, made.dtype, (*chunk, 1), 0
+
+        def __getitem__(self, key: Any) -> AnyArray:
+            part: AnyArray = made[key]
+            Counted.n_read += part.size
+            return part
+
+    raster = ArrayRaster([Counted()], axes="YXS")
+    rough = RoughLevel(raster.levels[0], 0, 16, (0,))
+    shown = rough.read(raster, Window(0, 0, *rough.shape))
+    assert shown.shape == (1250, 1250, 1)
+    assert (shown == 9).all()
+    assert Counted.n_read <= BUDGET_PIXELS
+
+
+def test_a_view_survives_json() -> None:
+    raster = ArrayRaster([PIXELS[0, 0]], axes="YXS")
+    view = view_of(raster, (3, 2, 0), "strong", 0.7)
+    assert BandView.from_json(view.to_json()) == view
+    low, high = np.percentile(PIXELS[0, 0, :, :, 3], (2, 98))
+    assert (view.stretch.low[0], view.stretch.high[0]) == pytest.approx((low, high))
+    with pytest.raises(ValueError, match="rule of full"):
+        view_of(raster, (0,), "loud")
+    with pytest.raises(ValueError, match="one band or three"):
+        BandView((0, 1), view.stretch)
+    with pytest.raises(ValueError, match="bands and their stretch"):
+        BandView.from_json({})
