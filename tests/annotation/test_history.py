@@ -73,9 +73,13 @@ def _ellipse(window: Window) -> AnyArray:
 
 
 def _commit(
-    history: History, window: Window, rule: OverlapRule = "old_protected", class_id: int = 1
+    history: History,
+    window: Window,
+    rule: OverlapRule = "old_protected",
+    class_id: int = 1,
+    plane: PlaneIndex = (),
 ) -> Change:
-    about = NewObject(class_id=class_id, model="net", model_sha256="ab", created="2026-01-01")
+    about = NewObject(class_id, "net", model_sha256="ab", created="2026-01-01", plane=plane)
     mask = np.ones(window.shape, dtype=bool)
     return history.do(commit_object(history.state, history.store, window, mask, about, rule))
 
@@ -93,7 +97,8 @@ def test_a_commit_keeps_what_is_known_of_the_object() -> None:
     assert (record.id, record.box, record.area_px) == (1, Window(2, 3, 5, 8), 15)
     assert (record.n_positive, record.n_negative, record.clicks) == (1, 1, tuple(clicks))
     assert (record.model, record.model_sha256, record.settings.threshold) == ("net", "ab", 0.7)
-    assert history.state.draft == Draft(settings=PostProcessing(0.7, fill_holes=True))
+    assert history.state.draft_on() == Draft(settings=PostProcessing(0.7, fill_holes=True))
+    assert history.state.drafts == {}
     assert history.next_undo() == "finish object 1"
 
 
@@ -346,8 +351,7 @@ def test_stacks_keep_their_planes(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "a.journal") as journal:
         planes: tuple[PlaneIndex, ...] = tuple((z, None, None) for z in range(3))
         history = History.begin(journal, IMAGE, ArrayStore(array), State(CLASSES), planes)
-        history.do(set_draft(history.state, Draft(plane=plane)))
-        change = _commit(history, Window(0, 0, 2, 2))
+        change = _commit(history, Window(0, 0, 2, 2), plane=plane)
         assert change.windows == ((plane, Window(0, 0, 2, 2)),)
         _commit_plain = history.annotations(plane)
         assert [record.id for record in _commit_plain.objects] == [10]
@@ -431,7 +435,7 @@ def test_a_store_that_fails_leaves_state_and_journal_as_they_were(tmp_path: Path
         assert (again.state, again.n_undo, again.n_redo) == (state, 1, 1)
         np.testing.assert_array_equal(_labels(again), store.array)
         again.redo()
-        assert len(again.state.draft.clicks) == 1
+        assert len(again.state.draft_on().clicks) == 1
 
 
 def test_a_redo_that_fails_can_be_tried_again(tmp_path: Path) -> None:
@@ -481,7 +485,7 @@ def test_nothing_changes_when_the_journal_cannot_be_written(
     ("records", "message"),
     [
         ([], "holds no annotations yet"),
-        ([Record(1, {"version": 99})], "expected version 1, got 99; open it with the version"),
+        ([Record(1, {"version": 99})], "expected version 2, got 99; open it with the version"),
         ([Record(1, {"version": 1})], "record 0: KeyError: 'objects'"),
         ([Record(3, {})], "holds no annotations yet"),
     ],

@@ -17,6 +17,15 @@ from .fakes import PATIENCE_S, FakePredictor, FakeSession
 MODELS = [("fake", "region grow"), ("other", "the same")]
 
 
+def wait_for_threads(qtbot: Any, controller: Controller) -> None:
+    """Wait until the threads of a closed controller have ended."""
+    for worker in (controller.worker, controller.projects.worker):
+        qtbot.waitUntil(
+            lambda worker=worker: not worker.is_alive,
+            timeout=PATIENCE_S * 1000,
+        )
+
+
 @pytest.fixture
 def messages() -> Iterator[list[str]]:
     """Texts of the napari notifications of the test."""
@@ -48,17 +57,15 @@ def make_controller(qtbot: Any, predictor: FakePredictor) -> Iterator[Callable[.
     predictor.gate.set()
     for controller in made:
         controller.close()
-        qtbot.waitUntil(
-            lambda worker=controller.worker: not worker.is_alive, timeout=PATIENCE_S * 1000
-        )
+        wait_for_threads(qtbot, controller)
 
 
 @pytest.fixture
 def settle(qtbot: Any) -> Callable[[Controller], None]:
-    """Wait until the controller's worker has nothing left to do."""
+    """Wait until the controller's workers have nothing left to do."""
 
     def wait(controller: Controller) -> None:
-        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=PATIENCE_S * 1000)
+        qtbot.waitUntil(lambda: not controller.is_busy, timeout=PATIENCE_S * 1000)
 
     return wait
 
@@ -95,7 +102,7 @@ def open_widget(
         widget = EdgeFlowWidget(viewer, controller, MODELS)
         viewer.window.add_dock_widget(widget, name="EdgeFlow")
         opened.append(widget)
-        qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=PATIENCE_S * 1000)
+        qtbot.waitUntil(lambda: not controller.is_busy, timeout=PATIENCE_S * 1000)
         qtbot.wait(1)
         return widget
 
@@ -103,6 +110,4 @@ def open_widget(
     predictor.gate.set()
     for widget in opened:
         widget._let_go()
-        qtbot.waitUntil(
-            lambda worker=widget.controller.worker: not worker.is_alive, timeout=PATIENCE_S * 1000
-        )
+        wait_for_threads(qtbot, widget.controller)

@@ -224,10 +224,12 @@ def test_a_new_click_forgets_what_was_undone(bound: Any, settle: Settle) -> None
     bound.click((15, 20), "positive")
     bound.click((40, 50), "positive")
     bound.undo()
+    settle(bound)
+    assert bound.can_redo
     bound.click((2, 2), "positive")
+    settle(bound)
     assert not bound.can_redo
     assert clicks_of(bound) == [Click(15, 20), Click(2, 2)]
-    settle(bound)
 
 
 # --- settings ----------------------------------------------------------------------------
@@ -347,6 +349,7 @@ def test_undo_of_a_commit_leaves_later_paint_alone(bound: Any, settle: Settle) -
     commit_at(bound, settle, 15, 20)
     bound.target.data[10:15, 10:30] = 5
     bound.undo()
+    settle(bound)
     assert (bound.target.data[10:15, 10:30] == 5).all()
     assert (bound.target.data[15:25, 10:30] == 0).all()
 
@@ -412,6 +415,7 @@ def test_correcting_an_object_keeps_its_id(bound: Any, settle: Settle, viewer: A
     expected[0:5, 0:5] = 4
     assert np.array_equal(labels, expected)
     bound.undo()
+    settle(bound)
     assert (labels == 3).sum() == 32
 
 
@@ -571,7 +575,9 @@ def test_slices_of_a_stack_keep_their_own_object(
     assert np.array_equal(stack.target.data, expected * 1 + other * 2)
 
 
-def test_undo_stays_on_the_slice(stack: Any, settle: Settle, viewer: Any) -> None:
+def test_undo_takes_back_the_last_step_and_shows_its_slice(
+    stack: Any, settle: Settle, viewer: Any
+) -> None:
     viewer.dims.set_point((0, 1), (1, 10))
     stack.click((1, 10, 15, 20), "positive")
     viewer.dims.set_point((0, 1), (0, 15))
@@ -580,8 +586,15 @@ def test_undo_stays_on_the_slice(stack: Any, settle: Settle, viewer: Any) -> Non
     viewer.dims.set_point((0, 1), (1, 10))
     stack.undo()
     settle(stack)
+    assert viewer.dims.point[:2] == (0, 15)
     assert clicks_of(stack) == []
-    viewer.dims.set_point((0, 1), (0, 15))
+    viewer.dims.set_point((0, 1), (1, 10))
+    assert clicks_of(stack) == [Click(15, 20)]
+    stack.undo()
+    stack.redo()
+    stack.redo()
+    settle(stack)
+    assert viewer.dims.point[:2] == (0, 15)
     assert clicks_of(stack) == [Click(40, 50)]
 
 
@@ -710,7 +723,7 @@ def test_cancel_withdraws_the_clicks_in_flight(
     settle(bound)
     assert clicks_of(bound) == [Click(15, 20)]
     assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(15, 20)]))
-    bound.redo()
+    bound.undo()
     settle(bound)
     assert clicks_of(bound) == [Click(15, 20), Click(40, 50)]
 
@@ -792,7 +805,8 @@ def test_deleting_preview_and_labels_is_no_trouble(
     assert preview_mask(bound, (60, 80)).sum() == 450
     bound.finish()
     settle(bound)
-    assert (bound.target.data == 1).sum() == 450
+    assert (bound.target.data == 1).sum() == 300
+    assert (bound.target.data == 2).sum() == 450
 
 
 def test_clearing_the_viewer_with_an_active_object(
@@ -840,7 +854,10 @@ def test_the_prepared_labels_layer_is_the_one_that_is_written(bound: Any, settle
     commit_at(bound, settle, 15, 20)
     assert bound.target is prepared
     assert np.array_equal(prepared.data, region(squares(), [Click(15, 20)]) * 1)
+    image = bound.image
     bound.bind(None)
+    assert bound.target is None
+    bound.bind(image)
     assert bound.target is prepared
 
 

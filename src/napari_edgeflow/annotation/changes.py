@@ -40,6 +40,8 @@ class Draft:
         plane: Where.
         corrects: Id of the object that is taken up again; None for a new one.
         field_of_view: Side in level-0 pixels of what the user saw at the first click.
+        is_from_mask: The clicks start from the mask of the object that is taken up, as no
+            clicks alone give it.
     """
 
     clicks: tuple[Click, ...] = ()
@@ -47,6 +49,12 @@ class Draft:
     plane: PlaneIndex = ()
     corrects: int | None = None
     field_of_view: float | None = None
+    is_from_mask: bool = False
+
+    @property
+    def is_blank(self) -> bool:
+        """True while nothing was begun."""
+        return not self.clicks and self.corrects is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,23 @@ class State:
     Attributes:
         classes: In the user's order.
         objects: By id; not to be changed in place.
-        draft: The object being clicked.
+        drafts: Objects being clicked, at most one on each plane.
+        settings: Post-processing of the objects that are begun next.
     """
 
     classes: ClassList = field(default_factory=ClassList)
     objects: Mapping[int, ObjectRecord] = field(default_factory=dict)
-    draft: Draft = field(default_factory=Draft)
+    drafts: Mapping[PlaneIndex, Draft] = field(default_factory=dict)
+    settings: PostProcessing = field(default_factory=PostProcessing)
+
+    def draft_on(self, plane: PlaneIndex = ()) -> Draft:
+        """The object being clicked on a plane; a blank one where there is none."""
+        return self.drafts.get(plane) or Draft(settings=self.settings, plane=plane)
+
+    @property
+    def next_id(self) -> int:
+        """One above the highest id of an object."""
+        return max(self.objects, default=0) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +127,8 @@ class Change:
         title: In the user's words, for the undo menu.
         classes: Before and after; None when they stay.
         objects: Before and after by id, None where there is no such object.
-        draft: Before and after; None when it stays.
+        draft: Before and after, both of one plane; None when it stays.
+        settings: Of the objects begun next, before and after; None when they stay.
         patches: Labels.
     """
 
@@ -119,7 +139,15 @@ class Change:
         default_factory=dict
     )
     draft: tuple[Draft, Draft] | None = None
+    settings: tuple[PostProcessing, PostProcessing] | None = None
     patches: tuple[LabelPatch, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing is other after it."""
+        pairs = (self.classes, self.draft, self.settings, *self.objects.values())
+        has_pixels = any(patch.is_changed.any() for patch in self.patches)
+        return not has_pixels and all(pair is None or pair[0] == pair[1] for pair in pairs)
 
     @property
     def windows(self) -> tuple[tuple[PlaneIndex, Window], ...]:
@@ -148,7 +176,15 @@ class Change:
             state = replace(state, objects=objects)
         if self.classes is not None:
             state = replace(state, classes=self.classes[to])
-        return state if self.draft is None else replace(state, draft=self.draft[to])
+        if self.settings is not None:
+            state = replace(state, settings=self.settings[to])
+        if self.draft is not None:
+            draft = self.draft[to]
+            drafts = {at: one for at, one in state.drafts.items() if at != draft.plane}
+            if not draft.is_blank:
+                drafts[draft.plane] = draft
+            state = replace(state, drafts=drafts)
+        return state
 
 
 def change_to_record(change: Change) -> Record:
@@ -163,6 +199,8 @@ def change_to_record(change: Change) -> Record:
         ]
     if change.draft is not None:
         header["draft"] = [draft_to_json(draft) for draft in change.draft]
+    if change.settings is not None:
+        header["settings"] = [settings_to_json(settings) for settings in change.settings]
     if change.patches:
         header["patches"] = [_patch_header(patch) for patch in change.patches]
     payload = b"".join(_patch_bytes(patch) for patch in change.patches)
@@ -178,6 +216,7 @@ def change_from_record(record: Record) -> Change:
     header = record.header
     before_after = [classes_from_json(one) for one in header.get("classes", ())]
     drafts = [draft_from_json(one) for one in header.get("draft", ())]
+    settings = [settings_from_json(one) for one in header.get("settings", ())]
     objects = {
         int(label): (_record(old), _record(new)) for label, old, new in header.get("objects", ())
     }
@@ -187,6 +226,7 @@ def change_from_record(record: Record) -> Change:
         (before_after[0], before_after[1]) if before_after else None,
         objects,
         (drafts[0], drafts[1]) if drafts else None,
+        (settings[0], settings[1]) if settings else None,
         _patches(header.get("patches", ()), record.payload),
     )
 
@@ -199,6 +239,7 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
         "plane": list(draft.plane),
         "corrects": draft.corrects,
         "field_of_view": draft.field_of_view,
+        "is_from_mask": draft.is_from_mask,
     }
 
 
@@ -210,6 +251,7 @@ def draft_from_json(item: Mapping[str, Any]) -> Draft:
         tuple(item["plane"]),
         item["corrects"],
         item["field_of_view"],
+        bool(item.get("is_from_mask", False)),  # version 1 has none
     )
 
 

@@ -35,6 +35,7 @@ class NewObject:
         created: ISO 8601, UTC; empty: now.
         clicks: None: those of the draft.
         settings: None: those of the draft.
+        plane: Where the draft is.
     """
 
     class_id: int
@@ -44,24 +45,60 @@ class NewObject:
     created: str = ""
     clicks: tuple[Click, ...] | None = None
     settings: PostProcessing | None = field(default=None)
+    plane: PlaneIndex = ()
 
 
-def set_clicks(state: State, clicks: Iterable[Click]) -> Change:
-    """Other clicks for the draft."""
-    draft = replace(state.draft, clicks=tuple(clicks))
+def set_clicks(
+    state: State,
+    clicks: Iterable[Click],
+    plane: PlaneIndex = (),
+    field_of_view: float | None = None,
+) -> Change:
+    """Other clicks for the draft of a plane; the field of view of a new one, when given."""
+    old = state.draft_on(plane)
+    view = old.field_of_view if field_of_view is None else field_of_view
+    draft = replace(old, clicks=tuple(clicks), field_of_view=view)
     n = len(draft.clicks)
-    return Change("clicks", f"{n} click{'s' * (n != 1)}", draft=(state.draft, draft))
+    return Change("clicks", f"{n} click{'s' * (n != 1)}", draft=(old, draft))
 
 
 def set_draft(state: State, draft: Draft, title: str = "object taken up") -> Change:
-    """Another draft: a new object begun, or one taken up again."""
-    return Change("draft", title, draft=(state.draft, draft))
+    """Another draft on its plane: a new object begun, or one taken up again."""
+    return Change("draft", title, draft=(state.draft_on(draft.plane), draft))
 
 
-def set_postprocessing(state: State, settings: PostProcessing) -> Change:
-    """Another threshold or clean-up for the draft."""
-    draft = replace(state.draft, settings=settings)
-    return Change("settings", "post-processing", draft=(state.draft, draft))
+def take_up(state: State, label: int) -> Change:
+    """The object as the draft of its plane, with its clicks; from its mask where they do not tell.
+
+    Raises:
+        ValueError: There is no such object, or it is locked.
+    """
+    record = _editable(state, label)
+    is_from_mask = record.is_edited or not any(click.is_positive for click in record.clicks)
+    draft = Draft(
+        clicks=() if is_from_mask else record.clicks,
+        settings=record.settings,
+        plane=record.plane,
+        corrects=label,
+        field_of_view=record.field_of_view,
+        is_from_mask=is_from_mask,
+    )
+    return set_draft(state, draft, f"take up object {label}")
+
+
+def set_postprocessing(state: State, settings: PostProcessing, plane: PlaneIndex = ()) -> Change:
+    """Another threshold or clean-up for the draft of a plane, and for the objects after it.
+
+    When the draft corrects an object, for that object alone.
+    """
+    old = state.draft_on(plane)
+    is_correction = old.corrects is not None
+    return Change(
+        "settings",
+        "post-processing",
+        draft=(old, replace(old, settings=settings)),
+        settings=None if is_correction else (state.settings, settings),
+    )
 
 
 def commit_object(
@@ -86,7 +123,7 @@ def commit_object(
         ValueError: The mask is empty or wholly inside objects that are protected, the class does
             not exist, or the object is locked.
     """
-    draft = state.draft
+    draft = state.draft_on(about.plane)
     old = None if draft.corrects is None else _editable(state, draft.corrects)
     label = old.id if old is not None else max([store.next_id - 1, *state.objects]) + 1
     record = ObjectRecord(
@@ -94,7 +131,7 @@ def commit_object(
         class_id=state.classes.get(about.class_id).id,
         box=window,
         area_px=0,
-        name=about.name,
+        name=about.name or (old.name if old is not None else ""),
         clicks=draft.clicks if about.clicks is None else about.clicks,
         model=about.model,
         model_sha256=about.model_sha256,
@@ -102,13 +139,15 @@ def commit_object(
         settings=about.settings or draft.settings,
         field_of_view=draft.field_of_view,
         plane=draft.plane,
+        is_hidden=old is not None and old.is_hidden,
+        is_edited=draft.is_from_mask,
     )
     change = _put_mask(state, store, record, window, mask, rule)
     return replace(
         change,
         kind="commit",
         title=f"{'correct' if old else 'finish'} object {label}",
-        draft=(draft, Draft(settings=draft.settings)),
+        draft=(draft, Draft(settings=state.settings, plane=draft.plane)),
     )
 
 
@@ -126,7 +165,8 @@ def replace_mask(
     Raises:
         ValueError: There is no such object, it is locked, or it would have no pixel.
     """
-    change = _put_mask(state, store, _editable(state, label), window, mask, rule)
+    record = replace(_editable(state, label), is_edited=True)
+    change = _put_mask(state, store, record, window, mask, rule)
     return replace(change, kind=kind, title=f"reshape object {label}")
 
 

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import Any
 
 import numpy as np
 
 from napari_edgeflow._types import Window
-from napari_edgeflow.annotation.changes import Change, State, change_from_record, change_to_record
+from napari_edgeflow.annotation.changes import (
+    Change,
+    State,
+    change_from_record,
+    change_to_record,
+    draft_from_json,
+    draft_to_json,
+)
 from napari_edgeflow.annotation.classes import classes_from_json, classes_to_json
 from napari_edgeflow.annotation.journal import Journal, Record, RecordKind, RecordLog, iterate
-from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo, PixelReader, PlaneIndex
+from napari_edgeflow.annotation.objects import (
+    AnnotationSet,
+    ImageInfo,
+    PixelReader,
+    PlaneIndex,
+    PostProcessing,
+)
 from napari_edgeflow.annotation.objects import tiles as tiles_of
 from napari_edgeflow.annotation.serialize import (
     image_from_json,
     image_to_json,
     record_from_json,
     record_to_json,
+    settings_from_json,
+    settings_to_json,
     window_from_json,
     window_to_json,
 )
-from napari_edgeflow.annotation.store import ArrayStore, LabelStore, StoredPlane
+from napari_edgeflow.annotation.store import (
+    ArrayStore,
+    LabelStore,
+    Mark,
+    MarkedStore,
+    StoredPlane,
+)
 from napari_edgeflow.errors import JournalError
 
-VERSION = 1
+VERSION = 2
+_KNOWN = (1, 2)
 _BASE_TILE = 512
+_MOST_UNFLUSHED = 128
 
 
 class History:
@@ -48,6 +72,7 @@ class History:
         self._state = state
         self._done: list[int] = []
         self._undone: list[int] = []
+        self._n_records, self._crc = 0, 0
 
     @classmethod
     def begin(
@@ -60,21 +85,25 @@ class History:
     ) -> History:
         """A history that begins with this state and these labels, which go into the log.
 
-        Labels of a store that keeps them itself are not copied.
+        Labels of a store that keeps them itself are not copied; such a store should be new, as
+        only then can a journal make it anew.
 
         Raises:
             JournalError: The log cannot be written.
         """
         history = cls(log, image, state or State(), store)
-        log.append(Record(RecordKind.BEGIN, _begin_header(image, history.state)))
+        header = _begin_header(image, history.state)
+        header["labels_from_log"] = not store.is_persistent or store.next_id == 1
+        history._append(Record(RecordKind.BEGIN, header))
         for plane in () if store.is_persistent else planes:
             for window in tiles_of(store.shape, _BASE_TILE):
                 labels = store.read(window, plane)
                 if labels.any():
                     header = {"window": window_to_json(window), "plane": list(plane)}
                     payload = zlib.compress(labels.astype("<u4").tobytes(), 1)
-                    log.append(Record(RecordKind.LABELS, header, payload))
+                    history._append(Record(RecordKind.LABELS, header, payload))
         log.commit()
+        history._note()
         return history
 
     @classmethod
@@ -83,7 +112,9 @@ class History:
 
         Args:
             journal: With at least its first record.
-            store: Where its labels go; None: a new array of the image's shape.
+            store: Where its labels go; None: a new array of the image's shape. One on disk
+                that holds the first steps of this very journal gets the others; one that holds
+                something else (the journal was cut, the folder changed) is made anew from it.
 
         Raises:
             JournalError: The journal is empty, or of a version that is not known here.
@@ -92,7 +123,7 @@ class History:
         _, first = next(records, (0, Record(0, {})))
         if first.kind != RecordKind.BEGIN:
             raise JournalError(f"{journal.path} holds no annotations yet; begin with it")
-        if first.header.get("version") != VERSION:
+        if first.header.get("version") not in _KNOWN:
             raise JournalError(
                 f"{journal.path}: expected version {VERSION}, got {first.header.get('version')}; "
                 "open it with the version of napari-edgeflow that wrote it"
@@ -101,23 +132,29 @@ class History:
         try:
             image, state = _read_begin(first.header)
             history = cls(journal, image, state, store or ArrayStore.empty(image.shape))
+            history._chain(0, first)
+            n_held = history._held_records(first, journal)
             waiting: Record | None = None
             for following, record in records:
-                if waiting is not None and record.kind != RecordKind.CANCEL:
-                    history._replay(number, waiting)
+                history._chain(following, record)
+                if waiting is not None and record.kind == RecordKind.CANCEL:
+                    history._take_back(waiting, is_held=number < n_held)
+                elif waiting is not None:
+                    history._replay(number, waiting, is_held=number < n_held)
                 number, waiting = following, None if record.kind == RecordKind.CANCEL else record
             if waiting is not None:
-                history._replay(number, waiting)
+                history._replay(number, waiting, is_held=number < n_held)
         except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise JournalError(
                 f"{journal.path}, record {number}: {type(error).__name__}: {error}; open it with "
                 "the version of napari-edgeflow that wrote it"
             ) from error
+        history._note()
         return history
 
     @property
     def state(self) -> State:
-        """Classes, objects and draft as they are now."""
+        """Classes, objects and drafts as they are now."""
         return self._state
 
     @property
@@ -144,16 +181,17 @@ class History:
         Raises:
             JournalError: The log cannot be written; nothing was changed.
         """
-        number = self.log.append(change_to_record(change))
-        self.log.commit()
+        number = self._log(change_to_record(change))
         try:
             self._state = change.apply(self._state, self.store)
         except BaseException:
             change.revert(self._state, self.store)
-            self._log(RecordKind.CANCEL)
+            self._log(Record(RecordKind.CANCEL, {}))
+            self._note()
             raise
         self._done.append(number)
         self._undone.clear()
+        self._note()
         return change
 
     def undo(self) -> Change | None:
@@ -165,13 +203,15 @@ class History:
         if not self._done:
             return None
         change = change_from_record(self.log.read(self._done[-1]))
-        self._log(RecordKind.UNDO)
+        self._log(Record(RecordKind.UNDO, {}))
         try:
             self._go_back(change)
         except BaseException:
             change.apply(self._state, self.store)
-            self._log(RecordKind.REDO)
+            self._log(Record(RecordKind.REDO, {}))
+            self._note()
             raise
+        self._note()
         return change
 
     def redo(self) -> Change | None:
@@ -183,13 +223,15 @@ class History:
         if not self._undone:
             return None
         change = change_from_record(self.log.read(self._undone[-1]))
-        self._log(RecordKind.REDO)
+        self._log(Record(RecordKind.REDO, {}))
         try:
             self._go_on(change)
         except BaseException:
             change.revert(self._state, self.store)
-            self._log(RecordKind.UNDO)
+            self._log(Record(RecordKind.UNDO, {}))
+            self._note()
             raise
+        self._note()
         return change
 
     def annotations(
@@ -209,32 +251,93 @@ class History:
         self._state = change.apply(self._state, self.store)
         self._done.append(self._undone.pop())
 
-    def _log(self, kind: RecordKind) -> None:
-        self.log.append(Record(kind, {}))
-        self.log.commit()
+    def _log(self, record: Record) -> int:
+        """The record's number, once it is safe."""
+        before = self._n_records, self._crc
+        try:
+            number = self._append(record)
+            self.log.commit()
+        except BaseException:
+            self._n_records, self._crc = before
+            raise
+        return number
+
+    def _append(self, record: Record) -> int:
+        number = self.log.append(record)
+        self._chain(number, record)
+        return number
+
+    def _chain(self, number: int, record: Record) -> None:
+        """Count a record that is in the log."""
+        self._n_records, self._crc = number + 1, _chained(record, self._crc)
+
+    def _note(self) -> None:
+        """Tell a store on disk that it holds all records so far."""
+        if isinstance(self.store, MarkedStore):
+            self.store.note(Mark(self._n_records, self._crc))
+
+    def _held_records(self, first: Record, journal: Journal) -> int:
+        """How many of the first records the store's disk holds; 0 after it was emptied."""
+        if not isinstance(self.store, MarkedStore):
+            return 0
+        mark = self.store.saved_mark
+        if mark is not None and 0 < mark.n_records <= len(journal):
+            crc = 0
+            for _, record in iterate(journal, mark.n_records):
+                crc = _chained(record, crc)
+            if crc == mark.crc:
+                return mark.n_records
+        if first.header.get("labels_from_log") and self.store.next_id != 1:
+            self.store.clear()
+        return 0
 
     def _title(self, steps: list[int]) -> str:
         return str(self.log.read(steps[-1]).header["title"]) if steps else ""
 
-    def _replay(self, number: int, record: Record) -> None:
-        """Brings state and store up to one more record."""
+    def _replay(self, number: int, record: Record, *, is_held: bool) -> None:
+        """Brings state and store up to one more record; the store only unless it is held."""
         if record.kind == RecordKind.LABELS:
-            self._put_base(record)
+            if not is_held:
+                self._put_base(record)
         elif record.kind == RecordKind.CHANGE:
-            self._state = change_from_record(record).apply(self._state, self.store)
+            self._state = _change(record, is_held).apply(self._state, self.store)
             self._done.append(number)
             self._undone.clear()
         elif record.kind == RecordKind.UNDO:
-            self._go_back(change_from_record(self.log.read(self._done[-1])))
+            self._go_back(_change(self.log.read(self._done[-1]), is_held))
         elif record.kind == RecordKind.REDO:
-            self._go_on(change_from_record(self.log.read(self._undone[-1])))
+            self._go_on(_change(self.log.read(self._undone[-1]), is_held))
         else:
             raise ValueError(f"expected a kind of record, got {record.kind}")
+        self._keep_small()
+
+    def _take_back(self, record: Record, *, is_held: bool) -> None:
+        """Undo what a cancelled step may have left on the store's disk."""
+        if record.kind == RecordKind.CHANGE and isinstance(self.store, MarkedStore):
+            _change(record, is_held).revert(self._state, self.store)
+
+    def _keep_small(self) -> None:
+        if isinstance(self.store, MarkedStore) and self.store.n_unflushed > _MOST_UNFLUSHED:
+            self.store.flush()
 
     def _put_base(self, record: Record) -> None:
         window: Window = window_from_json(record.header["window"])
         labels = np.frombuffer(zlib.decompress(record.payload), "<u4").reshape(window.shape)
         self.store.write(window, labels.astype(np.uint32), tuple(record.header["plane"]))
+
+
+def _change(record: Record, is_held: bool) -> Change:
+    """The change of a record; without its labels where the store holds them already."""
+    if is_held:
+        header = {key: value for key, value in record.header.items() if key != "patches"}
+        record = Record(record.kind, header)
+    return change_from_record(record)
+
+
+def _chained(record: Record, crc: int) -> int:
+    """CRC-32 of a record, going on from that of those before it."""
+    header = json.dumps(record.header, ensure_ascii=False, separators=(",", ":"))
+    return zlib.crc32(record.payload, zlib.crc32(f"{record.kind} {header}".encode(), crc))
 
 
 def _begin_header(image: ImageInfo, state: State) -> dict[str, Any]:
@@ -243,10 +346,19 @@ def _begin_header(image: ImageInfo, state: State) -> dict[str, Any]:
         "image": image_to_json(image),
         "classes": classes_to_json(state.classes),
         "objects": [record_to_json(record) for record in state.objects.values()],
+        "drafts": [draft_to_json(draft) for draft in state.drafts.values()],
+        "settings": settings_to_json(state.settings),
     }
 
 
 def _read_begin(header: Any) -> tuple[ImageInfo, State]:
     records = [record_from_json(item) for item in header["objects"]]
-    state = State(classes_from_json(header["classes"]), {record.id: record for record in records})
+    drafts = [draft_from_json(item) for item in header.get("drafts", ())]
+    settings = header.get("settings")
+    state = State(
+        classes_from_json(header["classes"]),
+        {record.id: record for record in records},
+        {draft.plane: draft for draft in drafts},
+        PostProcessing() if settings is None else settings_from_json(settings),
+    )
     return image_from_json(header["image"]), state

@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_edgeflow._types import AnyArray, BoolArray, Click, Window
+from napari_edgeflow._types import PostProcessing as PostProcessing  # where records are
 from napari_edgeflow.annotation.classes import ClassList, ObjectClass
 from napari_edgeflow.raster.georef import GeoReference
+from napari_edgeflow.raster.place import MapPlace
+from napari_edgeflow.raster.source import RasterSource
 
 Labels = npt.NDArray[np.uint32]
 """``(h, w) uint32``: ids of objects, 0 for the background."""
@@ -43,31 +46,6 @@ class PixelReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PostProcessing:
-    """How probabilities became the mask of an object.
-
-    Attributes:
-        threshold: Probability above which a pixel is in, in (0, 1).
-        largest_component: Only the parts with a positive click, else the largest.
-        fill_holes: Holes are filled.
-        min_part_px: Parts smaller than this, in square pixels, are left out.
-        smooth_px: Radius of the smoothing of the outline, in pixels; 0: none.
-    """
-
-    threshold: float = 0.5
-    largest_component: bool = True
-    fill_holes: bool = False
-    min_part_px: int = 0
-    smooth_px: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"expected a threshold in (0, 1), got {self.threshold}")
-        if self.min_part_px < 0 or not 0 <= self.smooth_px < np.inf:
-            raise ValueError(f"expected sizes ≥ 0 px, got {self.min_part_px}, {self.smooth_px}")
-
-
-@dataclass(frozen=True, slots=True)
 class ObjectRecord:
     """One object.
 
@@ -86,6 +64,7 @@ class ObjectRecord:
         settings: Post-processing of its mask.
         field_of_view: Side in level-0 pixels of what the user saw at the first click, if known.
         plane: Which plane of a stack.
+        is_edited: Its mask is not what its clicks give: painted, or drawn as a polygon.
     """
 
     id: int
@@ -102,6 +81,7 @@ class ObjectRecord:
     settings: PostProcessing = field(default_factory=PostProcessing)
     field_of_view: float | None = None
     plane: PlaneIndex = ()
+    is_edited: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.id <= np.iinfo(np.uint32).max:
@@ -127,8 +107,9 @@ class ImageInfo:
         shape: (rows, columns).
         pixel_size_yx: Height and width of a pixel in ``unit``; None when not known.
         unit: Of the pixel size: ``"um"``, ``"m"``…
-        georeference: Place on the map; None when it has none.
+        georeference: Its GeoTIFF tags, for label images; None when it has none.
         path: Its file, if it has one.
+        place: Affine and CRS, for formats on the map; None when it has no place there.
     """
 
     name: str
@@ -137,6 +118,7 @@ class ImageInfo:
     unit: str = ""
     georeference: GeoReference | None = None
     path: Path | None = None
+    place: MapPlace | None = None
 
     @property
     def whole(self) -> Window:
@@ -159,6 +141,7 @@ class AnnotationSet:
         objects: By id; their boxes and areas agree with the labels.
         labels: Which pixel is whose.
         pixels: The image as it is shown; None when whoever exports does not have it.
+        raster: The image with its own values, for measurements; None likewise.
     """
 
     image: ImageInfo
@@ -166,6 +149,7 @@ class AnnotationSet:
     objects: tuple[ObjectRecord, ...]
     labels: LabelReader
     pixels: PixelReader | None = None
+    raster: RasterSource | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.image.shape:

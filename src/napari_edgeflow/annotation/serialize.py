@@ -10,6 +10,7 @@ from typing import Any
 from napari_edgeflow._types import Click, Window
 from napari_edgeflow.annotation.objects import ImageInfo, ObjectRecord, PostProcessing
 from napari_edgeflow.raster.georef import GeoReference
+from napari_edgeflow.raster.place import MapPlace
 
 
 def click_to_json(click: Click) -> list[Any]:
@@ -69,6 +70,7 @@ def record_to_json(record: ObjectRecord) -> dict[str, Any]:
         "settings": settings_to_json(record.settings),
         "field_of_view": record.field_of_view,
         "plane": list(record.plane),
+        "is_edited": record.is_edited,
     }
 
 
@@ -90,6 +92,7 @@ def record_from_json(item: Mapping[str, Any]) -> ObjectRecord:
         settings=settings_from_json(item["settings"]),
         field_of_view=None if view is None else float(view),
         plane=tuple(item["plane"]),
+        is_edited=bool(item.get("is_edited", False)),  # version 1 of the journal has none
     )
 
 
@@ -102,6 +105,7 @@ def image_to_json(image: ImageInfo) -> dict[str, Any]:
         "unit": image.unit,
         "georeference": None if image.georeference is None else asdict(image.georeference),
         "path": None if image.path is None else str(image.path),
+        "place": None if image.place is None else asdict(image.place),
     }
 
 
@@ -116,7 +120,16 @@ def image_from_json(item: Mapping[str, Any]) -> ImageInfo:
         str(item["unit"]),
         None if place is None else _georeference(place),
         None if path is None else Path(path),
+        _place(item.get("place")),
     )
+
+
+def _place(item: Mapping[str, Any] | None) -> MapPlace | None:
+    """The place on the map; None where there is none, and in files from before it was kept."""
+    if item is None:
+        return None
+    a, b, c, d, e, f = map(float, item["affine"])
+    return MapPlace((a, b, c, d, e, f), item["crs_wkt"])
 
 
 def _georeference(item: Mapping[str, Any]) -> GeoReference:

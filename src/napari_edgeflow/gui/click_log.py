@@ -1,4 +1,4 @@
-"""The user's clicks in the order in which they were made, and their undo history.
+"""The user's clicks in the order in which they were made.
 
 Points layers only know rows that shift when one is deleted; the log gives every click an id
 and is the truth from which sessions and layers are brought up to date.
@@ -7,7 +7,7 @@ and is the truth from which sessions and layers are brought up to date.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from napari_edgeflow._types import Click, ClickKind
 from napari_edgeflow.gui.planes import Plane
@@ -46,19 +46,12 @@ class LoggedClick:
         return Click.of_kind(y, x, self.kind)
 
 
-@dataclass(slots=True)
-class _History:
-    undo: list[Clicks] = field(default_factory=list)
-    redo: list[Clicks] = field(default_factory=list)
-
-
 class ClickLog:
     """Clicks of the active objects, at most one object for each plane."""
 
     def __init__(self) -> None:
         self._clicks: dict[int, LoggedClick] = {}
         self._rows: dict[ClickKind, list[int]] = {kind: [] for kind in KINDS}
-        self._history: dict[Plane, _History] = {}
         self._next_id = 1
 
     def on_plane(self, plane: Plane) -> Clicks:
@@ -78,7 +71,6 @@ class ClickLog:
         self, kind: ClickKind, plane: Plane, position: Sequence[float], field_of_view: float
     ) -> LoggedClick:
         """The new click, appended to the rows of its kind."""
-        self._remember(plane)
         place = tuple(map(float, position))
         click = LoggedClick(self._next_id, kind, plane, place, field_of_view)
         self._next_id += 1
@@ -90,8 +82,6 @@ class ClickLog:
         """Planes that lost clicks when these rows of a Points layer were deleted."""
         ids = [self._rows[kind][row] for row in rows]
         planes = tuple({self._clicks[id_].plane for id_ in ids})
-        for plane in planes:
-            self._remember(plane)
         for id_ in ids:
             del self._clicks[id_]
             self._rows[kind].remove(id_)
@@ -108,56 +98,27 @@ class ClickLog:
             if new != old:
                 moved.append(new)
         planes = tuple({click.plane for click in moved})
-        for plane in planes:
-            self._remember(plane)
         self._clicks.update({click.id: click for click in moved})
         return planes
 
-    def drop(self, plane: Plane) -> None:
-        """Forget the object on this plane, its history too."""
-        self._history.pop(plane, None)
-        self._put(plane, ())
-
     def put(self, plane: Plane, clicks: Clicks) -> None:
-        """Give this plane these clicks, as one step that can be undone."""
-        self._remember(plane)
-        self._put(plane, clicks)
-
-    def can_undo(self, plane: Plane) -> bool:
-        """True when there is a step to take back on this plane."""
-        return bool(self._history.get(plane, _History()).undo)
-
-    def can_redo(self, plane: Plane) -> bool:
-        """True when there is a step to do again on this plane."""
-        return bool(self._history.get(plane, _History()).redo)
-
-    def undo(self, plane: Plane) -> bool:
-        """False when there was nothing to undo."""
-        if not self.can_undo(plane):
-            return False
-        history = self._history[plane]
-        history.redo.append(self.on_plane(plane))
-        self._put(plane, history.undo.pop())
-        return True
-
-    def redo(self, plane: Plane) -> bool:
-        """False when there was nothing to redo."""
-        if not self.can_redo(plane):
-            return False
-        history = self._history[plane]
-        history.undo.append(self.on_plane(plane))
-        self._put(plane, history.redo.pop())
-        return True
-
-    def _remember(self, plane: Plane) -> None:
-        history = self._history.setdefault(plane, _History())
-        history.undo.append(self.on_plane(plane))
-        history.redo.clear()
-
-    def _put(self, plane: Plane, clicks: Clicks) -> None:
+        """Give this plane these clicks, and no others."""
         kept = {id_: c for id_, c in self._clicks.items() if c.plane != plane}
         self._clicks = kept | {click.id: click for click in clicks}
         for kind in KINDS:
             rows = [id_ for id_ in self._rows[kind] if id_ in self._clicks]
             new = [c.id for c in clicks if c.kind == kind and c.id not in rows]
             self._rows[kind] = rows + new
+
+    def replace(self, plane: Plane, clicks: Sequence[Click], field_of_view: float) -> None:
+        """Give this plane these clicks; those that are there already stay the same entries."""
+        old = self.on_plane(plane)
+        new: list[LoggedClick] = []
+        for index, click in enumerate(clicks):
+            if index < len(old) and len(new) == index and old[index].click == click:
+                new.append(old[index])
+                continue
+            place = plane.position(click.y, click.x)
+            new.append(LoggedClick(self._next_id, click.kind, plane, place, field_of_view))
+            self._next_id += 1
+        self.put(plane, tuple(new))

@@ -1,109 +1,17 @@
-"""Finished objects go into an in-memory Labels layer, one id each, and can be taken back.
-
-What changes is worked out in the worker (``plan_commit``) and written on the Qt thread through
-``Labels.data_setitem``, which redraws the changed box only: 5 ms for a 400 × 400 object in a
-4096² layer, where a refresh of the whole layer takes 130 ms.
-"""
+"""The Labels layer that finished objects are shown in: which one can be, and a new one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_edgeflow._types import AnyArray, Prediction
 from napari_edgeflow.gui.planes import Plane, layer_shape
 from napari_edgeflow.gui.preview import like
 
 MAX_PLANE_PX = 4096**2
-_MAX_ITEMS = 2_000_000
 LABELS_NAME = "EdgeFlow labels"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommitOrder:
-    """What to commit.
-
-    Attributes:
-        labels: The whole array of the Labels layer; read, not changed.
-        plane: Where in it.
-        prediction: The object.
-        label: The id of the object that is corrected, None for a new id.
-        may_overwrite: Take pixels from other objects.
-    """
-
-    labels: AnyArray
-    plane: Plane
-    prediction: Prediction
-    label: int | None = None
-    may_overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Change:
-    """Pixels of a Labels layer before and after a commit.
-
-    Attributes:
-        label: The object's id.
-        pixels: Index arrays into the layer's array, one for each axis.
-        old: Values before.
-        new: Values after.
-        lost_px: Pixels of the mask that stayed with other objects.
-    """
-
-    label: int
-    pixels: tuple[Any, ...]
-    old: AnyArray
-    new: AnyArray
-    lost_px: int = 0
-
-
-def plan_commit(order: CommitOrder) -> Change:
-    """The change that the commit makes; reads the labels, writes nothing.
-
-    Raises:
-        ValueError: The mask is empty or wholly inside other objects, or the id does not fit.
-    """
-    labels, window, mask = order.labels, order.prediction.window, order.prediction.mask
-    label = int(labels.max(initial=0)) + 1 if order.label is None else order.label
-    if label > np.iinfo(labels.dtype).max:
-        raise ValueError(
-            f"expected room for the id {label}, got {labels.dtype} labels that end at "
-            f"{np.iinfo(labels.dtype).max}; convert the layer (right click > Convert data type)"
-        )
-    if not mask.any():
-        raise ValueError("expected a mask to commit, got an empty one; click on the object first")
-    box = labels[order.plane.slicer][window.slices]
-    is_own = box == label
-    is_free = (box == 0) | is_own | order.may_overwrite
-    target = np.where(mask & is_free, label, np.where(is_own, 0, box)).astype(labels.dtype)
-    if not (target == label).any():
-        raise ValueError(
-            "expected free pixels for the object, got a mask that lies inside other objects; "
-            "tick “may overwrite neighbours” or change the clicks"
-        )
-    rows, columns = np.nonzero(target != box)
-    pixels = order.plane.pixels(rows + window.y0, columns + window.x0)
-    lost = int((mask & ~is_free).sum())
-    return Change(label, pixels, box[rows, columns].copy(), target[rows, columns], lost)
-
-
-def plan_undo(labels: AnyArray, change: Change) -> Change:
-    """The change that takes ``change`` back; pixels painted since then are left alone."""
-    is_same = labels[change.pixels] == change.new
-    pixels = tuple(axis[is_same] for axis in change.pixels)
-    return Change(change.label, pixels, change.new[is_same], change.old[is_same])
-
-
-def apply_change(layer: Labels, change: Change) -> None:
-    """Write the change and redraw what it touches; on the Qt thread."""
-    if change.old.size <= _MAX_ITEMS:
-        layer.data_setitem(change.pixels, change.new)
-        return
-    layer.data[change.pixels] = change.new
-    layer.refresh(extent=False, thumbnail=False)
 
 
 def check_target(layer: Any, shape: tuple[int, ...]) -> None:

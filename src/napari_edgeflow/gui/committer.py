@@ -1,46 +1,49 @@
-"""Active objects become labels, labels become active objects again, and commits are undone."""
+"""Active objects become finished ones: steps of the project that undo takes back."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from napari.layers import Labels
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error
 
-from napari_edgeflow.gui.commit import Change, CommitOrder, check_target, plan_commit
-from napari_edgeflow.gui.engine import LabelToCorrect
+from napari_edgeflow.annotation.changes import Change, Draft, State
+from napari_edgeflow.annotation.commands import NewObject, commit_object
+from napari_edgeflow.annotation.store import LabelStore, OverlapRule
+from napari_edgeflow.gui.drafts import Drafts
+from napari_edgeflow.gui.label_view import plane_index
 from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.objects import ActiveObject, Binding
-from napari_edgeflow.gui.planes import layer_shape
+from napari_edgeflow.gui.project import Make, Project
+from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.runner import Runner
-from napari_edgeflow.gui.target import Commit, LabelTarget
-
-NOTHING_TO_CORRECT = "Choose the image and the Labels layer of the object first."
 
 
 class Committer:
-    """Writes active objects to the target and takes them back.
+    """Writes active objects to their project.
+
+    Attributes:
+        rule: Who keeps pixels that a new object and others claim.
 
     Args:
-        viewer: The napari viewer.
-        target: The Labels layer that objects go to.
+        projects: Of the images.
+        drafts: Of the projects.
         runner: Asks for masks.
         messages: Where to say what happened.
     """
 
     def __init__(
-        self, viewer: Any, target: LabelTarget, runner: Runner, messages: Messages
+        self, projects: Projects, drafts: Drafts, runner: Runner, messages: Messages
     ) -> None:
-        self.may_overwrite = False
-        self._viewer = viewer
-        self._target = target
+        self.rule: OverlapRule = "old_protected"
+        self._projects = projects
+        self._drafts = drafts
         self._runner = runner
         self._messages = messages
 
-    def finish(self, binding: Binding, active: ActiveObject) -> None:
+    def finish(self, binding: Binding, active: ActiveObject, class_id: int) -> None:
         """Commit the object now, or as soon as its mask is there."""
-        active.is_finishing = True
+        active.is_finishing, active.class_id = True, class_id
         if active.is_pending:
             return
         if active.predicted_clicks == binding.log.on_plane(active.plane):
@@ -49,37 +52,55 @@ class Committer:
             self._runner.request(binding, active)
 
     def commit(self, binding: Binding, active: ActiveObject) -> None:
-        """Write the mask that the object has."""
+        """Make a step of the mask that the object has."""
         try:
             if active.prediction is None:
                 raise ValueError("expected a mask to commit, got none; click on the object first")
-            layer = self._target.ensure(binding.image, active.plane)
+            project = self._projects.ready(binding, active.plane)
         except ValueError as error:
             self._on_failed(active, error)
             return
-        label = active.to_correct.label if active.to_correct else None
-        order = CommitOrder(layer.data, active.plane, active.prediction, label, self.may_overwrite)
-        self._runner.worker.submit(
-            ("commit", active.id),
-            lambda _stop: plan_commit(order),
-            partial(self._on_planned, binding, active, layer),
+        project.do(
+            self._order(binding, active),
+            partial(self._on_done, binding, active, project),
             partial(self._on_failed, active),
         )
 
-    def _on_planned(
-        self, binding: Binding, active: ActiveObject, layer: Labels, change: Change
+    def _order(self, binding: Binding, active: ActiveObject) -> Make:
+        """What the worker does: a commit of the object as it is now."""
+        prediction, drafts, rule = active.prediction, self._drafts, self.rule
+        settings = self._runner.settings
+        logged = binding.log.on_plane(active.plane)
+        is_new = active.start is None and logged
+        draft = Draft(
+            tuple(click.click for click in logged),
+            settings.postprocessing,
+            plane_index(active.plane),
+            active.corrects,
+            logged[0].field_of_view if is_new else active.field_of_view,
+            active.start is not None,
+        )
+
+        def make(state: State, store: LabelStore) -> Change:
+            if prediction is None:
+                raise ValueError("expected a mask to commit, got none; click on the object first")
+            old = None if draft.corrects is None else state.objects.get(draft.corrects)
+            class_id = active.class_id if old is None else old.class_id
+            about = NewObject(class_id, settings.model, plane=draft.plane)
+            now = replace(state, drafts={**state.drafts, draft.plane: draft})
+            window, mask = prediction.window, prediction.mask
+            return drafts.claim(commit_object(now, store, window, mask, about, rule))
+
+        return make
+
+    def _on_done(
+        self, binding: Binding, active: ActiveObject, project: Project, change: Change
     ) -> None:
-        if layer not in self._viewer.layers:
-            gone = ValueError(f"{layer.name} was deleted before the object was written; try again")
-            self._on_failed(active, gone)
-            return
-        self._target.write(layer, change, binding.log.on_plane(active.plane), active)
+        wanted = 0 if active.prediction is None else int(active.prediction.mask.sum())
         waiting = list(active.waiting)
         active.stop()
         binding.forget(active)
-        lost = f"; {change.lost_px} px stayed with its neighbours" if change.lost_px else ""
-        text = f"Object {change.label} written to {layer.name}{lost}."
-        self._messages.status = text
+        self._messages.status = _report(change, wanted, project)
         for position, kind in waiting:
             binding.clicks.add(kind, position)
         self._messages.on_change()
@@ -87,46 +108,11 @@ class Committer:
     def _on_failed(self, active: ActiveObject, error: Exception) -> None:
         self._messages.say(f"Not committed: {in_words(error)}{active.stop()}", show_error)
 
-    def correct(self, binding: Binding, label: int) -> None:
-        """Make the object with this id in the target layer the active one."""
-        plane, layer = binding.shown_plane, self._target.layer
-        if plane is None or layer is None:
-            reason = NOTHING_TO_CORRECT
-        elif label < 1:
-            reason = "Pick the label of the object in the Labels layer first."
-        elif plane in binding.objects:
-            reason = "Finish or reset the active object first."
-        else:
-            try:
-                check_target(layer, layer_shape(binding.image))
-            except ValueError as error:
-                self._messages.say(str(error), show_error)
-                return
-            binding.log.drop(plane)
-            to_correct = LabelToCorrect(layer.data[plane.slicer], label)
-            self._runner.request(binding, self._runner.start(binding, plane, to_correct))
-            return
-        self._messages.say(reason, show_warning)
 
-    def undo(self, binding: Binding | None) -> None:
-        """Take the last commit back; its clicks return when this image is bound."""
-        commit = self._target.undo()
-        if commit is None:
-            gone = "The layer of the last commit is gone: nothing to take back."
-            self._messages.say(gone, show_warning)
-            return
-        self._messages.status = f"Took back object {commit.change.label}."
-        is_same = binding is not None and layer_shape(binding.image) == commit.layer.data.shape
-        if binding is not None and is_same:
-            self._bring_back(binding, commit)
-
-    def _bring_back(self, binding: Binding, commit: Commit) -> None:
-        """Go on clicking where the commit ended, unless another object is active there."""
-        plane = commit.active.plane
-        if plane in binding.objects or not commit.clicks:
-            return
-        binding.objects[plane] = commit.active
-        binding.last_plane = plane
-        binding.log.put(plane, commit.clicks)
-        binding.clicks.ensure()
-        binding.show_preview()
+def _report(change: Change, wanted_px: int, project: Project) -> str:
+    label = next(iter(change.objects))
+    record = change.objects[label][1]
+    lost = wanted_px - (0 if record is None else record.area_px)
+    rest = f"; {lost} px stayed with its neighbours" if lost > 0 else ""
+    layer = project.layer
+    return f"Object {label} written to {layer.name if layer else 'the project'}{rest}."

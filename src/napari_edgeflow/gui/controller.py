@@ -1,8 +1,8 @@
-"""Layers and clicks on one side, the worker's sessions on the other; no widgets.
+"""Layers and clicks on one side, sessions and projects in their workers on the other; no widgets.
 
-The click log is the truth. Whatever changes it (a click on the canvas, a point moved or
-deleted in its layer, undo) sends a request with all clicks of the object to the worker;
-the answer becomes the preview, unless a later request made it stale.
+The click log is the truth of what is being clicked. Whatever changes it (a click on the canvas, a
+point moved or deleted in its layer) sends a request with all clicks of the object to the network's
+worker, and a step to the project; undo and redo go through the project and come back to the log.
 """
 
 from __future__ import annotations
@@ -13,19 +13,27 @@ from functools import partial
 from typing import Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from napari_edgeflow._types import ClickKind, PostProcessing
+from napari_edgeflow.annotation.changes import Change
+from napari_edgeflow.annotation.commands import take_up
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.gui.bindings import Bindings
 from napari_edgeflow.gui.commit import check_target
-from napari_edgeflow.gui.committer import NOTHING_TO_CORRECT, Committer
+from napari_edgeflow.gui.committer import Committer
+from napari_edgeflow.gui.drafts import Drafts
 from napari_edgeflow.gui.engine import Engine, PredictorFactory, SessionFactory
-from napari_edgeflow.gui.messages import Messages, in_words
+from napari_edgeflow.gui.label_view import plane_index, plane_of
+from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
-from napari_edgeflow.gui.planes import Plane, layer_shape, shown_plane
+from napari_edgeflow.gui.planes import Plane, layer_shape, show_plane, shown_plane
+from napari_edgeflow.gui.project import Project
+from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.runner import Runner
-from napari_edgeflow.gui.target import LabelTarget
+
+NOTHING_TO_CORRECT = "Choose the image and the Labels layer of the object first."
 
 
 class Controller:
@@ -33,6 +41,8 @@ class Controller:
 
     changed = Signal()
     """Something that a widget shows has changed."""
+    selection_changed = Signal(tuple)
+    """Ids of the objects that are selected now."""
 
     def __init__(
         self,
@@ -41,7 +51,6 @@ class Controller:
         session_factory: SessionFactory | None = None,
     ) -> None:
         self.viewer = viewer
-        self.binding: Binding | None = None
         self._messages = Messages(self.changed.emit)
         self._runner = Runner(
             Engine(predictor_factory, session_factory),
@@ -49,9 +58,15 @@ class Controller:
             lambda binding, active: self._committer.commit(binding, active),
         )
         self.worker = self._runner.worker
-        self._target = LabelTarget(viewer)
-        self._committer = Committer(viewer, self._target, self._runner, self._messages)
-        self._bindings: list[Binding] = []
+        self.projects = Projects(viewer, self._messages, self._on_new_project)
+        self._drafts = Drafts(self._runner, self._messages)
+        self._committer = Committer(self.projects, self._drafts, self._runner, self._messages)
+        self._bindings = Bindings(
+            viewer, self.worker, self.projects, self._messages, self._on_new_binding
+        )
+        self._chosen: Labels | None = None
+        self._class_id = 1
+        self._selected_ids: tuple[int, ...] = ()
         self._is_closed = False
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.point.connect(self._on_dims)
@@ -60,14 +75,29 @@ class Controller:
     # --- what the widget shows -------------------------------------------------------------
 
     @property
+    def binding(self) -> Binding | None:
+        """What is kept for the image that is clicked on."""
+        return self._bindings.bound
+
+    @property
     def image(self) -> Image | None:
         """The image that is clicked on."""
         return self.binding.image if self.binding else None
 
     @property
+    def project(self) -> Project | None:
+        """The annotations of that image."""
+        return self.binding.project if self.binding else None
+
+    @property
     def active(self) -> ActiveObject | None:
         """The object on the slice that is shown; else the one clicked last."""
         return self.binding.active if self.binding else None
+
+    @property
+    def is_busy(self) -> bool:
+        """True while the network runs or steps are being saved."""
+        return self.worker.is_busy or self.projects.worker.is_busy
 
     @property
     def status(self) -> str:
@@ -93,32 +123,22 @@ class Controller:
     def object_line(self) -> str:
         """Which object is active, in words."""
         active = self.active
-        label = self._target.next_label
+        label = self.project.next_id if self.project else 1
         if active is None:
             return f"Next object: {label}"
-        if active.to_correct is not None:
-            return f"Correcting object {active.to_correct.label} on {active.plane.name}"
+        if active.corrects is not None:
+            return f"Correcting object {active.corrects} on {active.plane.name}"
         return f"Object {label} on {active.plane.name}"
 
     @property
     def can_undo(self) -> bool:
         """True when undo would do something."""
-        plane, active = self._plane_to_undo, self.active
-        has_step = bool(self.binding and plane and self.binding.log.can_undo(plane))
-        return has_step or self._target.can_undo or bool(active and active.to_correct)
+        return self.project is not None and self.project.can_undo
 
     @property
     def can_redo(self) -> bool:
         """True when redo would do something."""
-        plane = self._plane_to_undo
-        return bool(self.binding and plane and self.binding.log.can_redo(plane))
-
-    @property
-    def _plane_to_undo(self) -> Plane | None:
-        active = self.active
-        if active is not None:
-            return active.plane
-        return self.binding.shown_plane if self.binding else None
+        return self.project is not None and self.project.can_redo
 
     def is_preview(self, layer: Any) -> bool:
         """True for the helper layers that show active objects."""
@@ -164,12 +184,39 @@ class Controller:
 
     @property
     def may_overwrite(self) -> bool:
-        """Let a new object take pixels from objects that are already in the target."""
-        return self._committer.may_overwrite
+        """Let a new object take pixels from objects that are already there."""
+        return self._committer.rule == "new_on_top"
 
     @may_overwrite.setter
     def may_overwrite(self, value: bool) -> None:
-        self._committer.may_overwrite = value
+        self._committer.rule = "new_on_top" if value else "old_protected"
+
+    @property
+    def class_id(self) -> int:
+        """Class of the next object; the first one when the class chosen before is gone."""
+        classes = self.project.state.classes if self.project else ()
+        known = [one.id for one in classes]
+        return self._class_id if self._class_id in known or not known else known[0]
+
+    @class_id.setter
+    def class_id(self, value: int) -> None:
+        if self.project is not None and self.project.is_open:
+            self.project.state.classes.get(value)
+        self._class_id = value
+        self.changed.emit()
+
+    @property
+    def selected_ids(self) -> tuple[int, ...]:
+        """Ids of the objects that the user selected, in a list or on the canvas."""
+        return self._selected_ids
+
+    @selected_ids.setter
+    def selected_ids(self, ids: Sequence[int]) -> None:
+        known = self.project.state.objects if self.project else {}
+        chosen = tuple(label for label in dict.fromkeys(ids) if label in known)
+        if chosen != self._selected_ids:
+            self._selected_ids = chosen
+            self.selection_changed.emit(chosen)
 
     def _set(self, **change: Any) -> None:
         """Change settings, and ask for the mask of every active object anew."""
@@ -190,47 +237,46 @@ class Controller:
 
     @property
     def target(self) -> Labels | None:
-        """The Labels layer that objects go to; None: a new one with the next commit."""
-        return self._target.layer
+        """The Labels layer that objects go to; None: a new one with the next object."""
+        return self.project.layer if self.project else self._chosen
 
     @target.setter
     def target(self, layer: Labels | None) -> None:
-        if layer is self._target.layer:
+        binding = self.binding
+        if layer is self.target:
             return
-        if layer is not None and self.image is not None:
-            check_target(layer, layer_shape(self.image))
-        self._target.choose(layer)
-        self.worker.cancel("ids")
-        if layer is not None:
-            labels = layer.data
-            self.worker.submit(
-                "ids", lambda _stop: int(labels.max(initial=0)), self._on_ids, self._on_ids_failed
-            )
+        if binding is None:
+            self._chosen = layer
+        elif layer is None:
+            self.projects.begin_anew(binding)
+        else:
+            self.projects.adopt(binding, layer)
         self.changed.emit()
-
-    def _on_ids(self, highest: int) -> None:
-        self._target.next_label = highest + 1
-        self.changed.emit()
-
-    def _on_ids_failed(self, error: Exception) -> None:
-        self._messages.say(
-            f"The ids of the labels could not be read: {in_words(error)}", show_error
-        )
 
     def bind(self, image: Image | None) -> None:
         """Click on this image from now on; clicks on the one before are kept with it."""
         if image is self.image:
             return
-        old, self.binding = self.binding, None
-        if old is not None and not old.objects:
-            self._unbind(old)
-        if image is None:
-            self._target.drop_prepared()
-        if image is not None:
-            known = [b for b in self._bindings if b.image is image]
-            self.binding = known[0] if known else self._new_binding(image)
-            self.binding.last_plane = None
+        shared = self._shared_layer(image)
+        self._bindings.bind(image)
+        if self.binding is not None and self.binding.project is None:
+            if shared is None:
+                self.projects.of(self.binding)
+            else:
+                self.projects.adopt(self.binding, shared)
+        self._chosen = None
+        self.selected_ids = ()
         self.changed.emit()
+
+    def _shared_layer(self, image: Image | None) -> Labels | None:
+        """A layer that was chosen before there was an image, when it fits the image."""
+        if image is None or self._chosen is None:
+            return None
+        try:
+            check_target(self._chosen, layer_shape(image))
+        except ValueError:
+            return None
+        return self._chosen
 
     def show_layers(self) -> None:
         """Make the layers of the bound image, ready for clicking and committing."""
@@ -239,51 +285,40 @@ class Controller:
         self.binding.preview.ensure()
         self.binding.clicks.takes_boundary = "boundary" in self.click_kinds
         self.binding.clicks.ensure()
-        plane = self.binding.shown_plane
-        if plane is not None:
-            self._target.prepare(self.binding.image, plane)
+        self.projects.prepare(self.binding)
         self.viewer.layers.selection.active = self.binding.clicks.layer("positive")
         self.changed.emit()
 
-    def _new_binding(self, image: Image) -> Binding:
-        binding = Binding(self.viewer, image)
+    def _on_new_binding(self, binding: Binding) -> None:
         binding.clicks.changed.connect(partial(self._on_clicks, binding))
         binding.clicks.refused.connect(self._on_refused)
-        self._bindings.append(binding)
-        return binding
-
-    def _unbind(self, binding: Binding) -> None:
-        for active in binding.objects.values():
-            self.worker.cancel(active.id)
-        self._bindings.remove(binding)
-        binding.close()
 
     def _on_removed(self, event: Any) -> None:
-        layer = event.value
-        if layer is self.target:
-            self._target.choose(None)
-        for binding in list(self._bindings):
-            if layer is binding.image:
-                self._on_image_removed(binding)
-            elif binding.clicks.forget(layer):
-                if len(layer.data):
-                    self._messages.warn_later(
-                        f"The layer {layer.name} was deleted; its clicks are kept and come back "
-                        "with the next click. Reset drops them."
-                    )
-            elif layer is binding.preview.layer:
-                binding.preview.layer = None
+        if event.value is self._chosen:
+            self._chosen = None
+        self._bindings.forget(event.value)
         self.changed.emit()
 
-    def _on_image_removed(self, binding: Binding) -> None:
-        has_clicks = bool(binding.log.planes)
-        self._unbind(binding)
-        if self.binding is binding:
-            self.binding = None
-        rest = "; its clicks stay in their Points layers" if has_clicks else ""
-        self._messages.warn_later(
-            f"The image {binding.image.name} was deleted{rest}. Choose another image."
-        )
+    # --- projects --------------------------------------------------------------------------
+
+    def _on_new_project(self, binding: Binding, project: Project) -> None:
+        project.changed.connect(partial(self._on_step, binding, project))
+        project.status_changed.connect(self.changed.emit)
+
+    def _on_step(self, binding: Binding, project: Project, change: Change | None) -> None:
+        """A step came through: bring clicks, selection and view up to it."""
+        if binding.project is not project:
+            return
+        if change is None:
+            self._drafts.show_all(binding, project)
+        elif change.draft is not None and not self._drafts.is_own(change):
+            plane = plane_of(change.draft[0].plane, binding.image)
+            if binding is self.binding:
+                show_plane(self.viewer, binding.image, plane)
+            self._drafts.show(binding, project, plane)
+        if binding is self.binding:
+            self.selected_ids = self._selected_ids
+        self.changed.emit()
 
     # --- clicks ----------------------------------------------------------------------------
 
@@ -316,6 +351,7 @@ class Controller:
     def _on_clicks(self, binding: Binding, planes: tuple[Plane, ...]) -> None:
         for plane in planes:
             self._runner.update(binding, plane)
+            self._drafts.record(binding, plane)
         self.changed.emit()
 
     def _on_dims(self, _event: Any = None) -> None:
@@ -326,50 +362,37 @@ class Controller:
     # --- undo, reset, cancel ---------------------------------------------------------------
 
     def undo(self) -> None:
-        """Take back the last step: a click, a move, a deletion, or else the last commit."""
-        binding, active, plane = self.binding, self.active, self._plane_to_undo
-        if active is not None and active.is_finishing:
-            return
-        if binding is not None and plane is not None and binding.log.undo(plane):
-            self._after_history(binding, plane)
-        elif binding is not None and active is not None and active.to_correct is not None:
-            self._runner.drop(binding, active)
-        elif self._target.can_undo:
-            self._committer.undo(binding)
-        self.changed.emit()
+        """Take back the last step, whatever it was."""
+        active = self.active
+        if self.project is not None and not (active is not None and active.is_finishing):
+            self.project.undo()
 
     def redo(self) -> None:
         """Do the last undone step again."""
-        plane = self._plane_to_undo
-        if self.binding is not None and plane is not None and self.binding.log.redo(plane):
-            self._after_history(self.binding, plane)
-        self.changed.emit()
-
-    def _after_history(self, binding: Binding, plane: Plane) -> None:
-        binding.clicks.ensure()
-        self._runner.update(binding, plane)
+        active = self.active
+        if self.project is not None and not (active is not None and active.is_finishing):
+            self.project.redo()
 
     def reset(self) -> None:
         """Drop all clicks of the object, as one step that undo takes back."""
         binding, active = self.binding, self.active
         if binding is None or active is None or active.is_finishing:
             return
-        active.to_correct = None
-        if binding.log.on_plane(active.plane):
-            binding.log.put(active.plane, ())
-        self._after_history(binding, active.plane)
+        self._drafts.drop(binding, active)
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Stop the network; clicks that have no mask yet are withdrawn (redo brings them back)."""
+        """Stop the network; clicks that have no mask yet are withdrawn (undo brings them back)."""
         self.worker.cancel()
         for binding in self._bindings:
             for active in list(binding.objects.values()):
-                self._runner.withdraw(binding, active)
+                if active.is_pending:
+                    self._runner.withdraw(binding, active)
+                    self._drafts.record(binding, active.plane)
         self._messages.status = "Cancelled."
         self.changed.emit()
 
-    # --- commit ----------------------------------------------------------------------------
+    # --- objects ---------------------------------------------------------------------------
 
     def finish(self) -> None:
         """Commit the active object under its id and be ready for the next."""
@@ -378,16 +401,40 @@ class Controller:
             self._messages.say("There is no object to finish: click on one first.", show_warning)
             return
         if not active.is_finishing:
-            self._committer.finish(binding, active)
+            self._committer.finish(binding, active, self.class_id)
             self.changed.emit()
 
-    def correct(self, label: int) -> None:
-        """Make the object with this id in the target layer the active one."""
-        if self.binding is None:
+    def take_up(self, object_id: int) -> None:
+        """Make a finished object the active one again, with its clicks; its plane is shown."""
+        binding, project = self.binding, self.project
+        if binding is None or project is None:
             self._messages.say(NOTHING_TO_CORRECT, show_warning)
             return
-        self._committer.correct(self.binding, label)
-        self.changed.emit()
+        record = project.state.objects.get(object_id)
+        if record is not None and plane_of(record.plane, binding.image) in binding.objects:
+            self._messages.say("Finish or reset the active object first.", show_warning)
+            return
+        project.do(lambda state, _store: take_up(state, object_id))
+
+    def correct(self, label: int) -> None:
+        """Take up the object whose label is picked in the Labels layer."""
+        if self.project is not None and label < 1:
+            pick = "Pick the label of the object in the Labels layer first."
+            self._messages.say(pick, show_warning)
+        else:
+            self.take_up(label)
+
+    def object_at(self, world: Sequence[float]) -> int:
+        """Id of the finished object at a place of the world on the shown slice; 0 for none."""
+        binding, project = self.binding, self.project
+        if binding is None or project is None or not project.is_open:
+            return 0
+        try:
+            plane = shown_plane(binding.image, self.viewer.dims)
+        except RasterError:
+            return 0
+        y, x = plane.yx(binding.image.world_to_data(world))
+        return project.id_at(y, x, plane_index(plane)) if plane.contains(y, x) else 0
 
     # --- end -------------------------------------------------------------------------------
 
@@ -401,7 +448,5 @@ class Controller:
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.dims.events.point.disconnect(self._on_dims)
         self.viewer.dims.events.order.disconnect(self._on_dims)
-        for binding in list(self._bindings):
-            self._unbind(binding)
-        self.binding = None
-        self._target.drop_prepared()
+        self._bindings.close()
+        self.projects.close_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
@@ -12,9 +12,12 @@ from napari_edgeflow._types import ClickKind, Prediction
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.click_layers import ClickLayers
 from napari_edgeflow.gui.click_log import ClickLog, Clicks
-from napari_edgeflow.gui.engine import LabelToCorrect, TimingsLike
+from napari_edgeflow.gui.engine import StartMask, TimingsLike
 from napari_edgeflow.gui.planes import Plane, shown_plane
 from napari_edgeflow.gui.preview import Preview
+
+if TYPE_CHECKING:
+    from napari_edgeflow.gui.project import Project
 
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
@@ -27,22 +30,26 @@ class ActiveObject:
         id: Names it for the worker; not the id in the Labels layer.
         plane: Where it is.
         field_of_view: What the user saw when it began, level-0 pixels.
-        to_correct: The committed object that it corrects.
+        corrects: Id of the committed object that it corrects.
+        start: The mask that the clicks correct; None when they make it.
         prediction: The last mask.
         predicted_clicks: The clicks that gave this mask; None before the first.
         is_pending: The worker owes an answer.
         is_finishing: It is being committed.
+        class_id: Class that it gets.
         waiting: Clicks that came meanwhile: they belong to the next object.
     """
 
     id: int
     plane: Plane
     field_of_view: float
-    to_correct: LabelToCorrect | None = None
+    corrects: int | None = None
+    start: StartMask | None = None
     prediction: Prediction | None = None
     predicted_clicks: Clicks | None = None
     is_pending: bool = False
     is_finishing: bool = False
+    class_id: int = 1
     waiting: list[tuple[tuple[float, ...], ClickKind]] = field(default_factory=list)
 
     def stop(self) -> str:
@@ -86,6 +93,7 @@ class Binding:
         self.preview = Preview(viewer, image)
         self.objects: dict[Plane, ActiveObject] = {}
         self.last_plane: Plane | None = None
+        self.project: Project | None = None
         self._events = [getattr(image.events, name) for name in _PLACEMENT]
         self._follow = partial(_follow_image, self.clicks, self.preview)
         for event in self._events:
@@ -123,7 +131,7 @@ class Binding:
     def forget(self, active: ActiveObject) -> None:
         """Drop the object and its clicks, with no way back."""
         self.objects.pop(active.plane, None)
-        self.log.drop(active.plane)
+        self.log.put(active.plane, ())
         self.clicks.write()
         self.show_preview()
 

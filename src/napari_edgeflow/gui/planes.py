@@ -151,6 +151,17 @@ def shown_plane(layer: Any, dims: Any) -> Plane:
     return Plane(index, (shape[axes[0]], shape[axes[1]]))
 
 
+def show_plane(viewer: Any, layer: Any, plane: Plane) -> None:
+    """Move the viewer's sliders to a plane of ``layer``, unless other axes are on the screen."""
+    first = viewer.dims.ndim - len(plane.index)
+    shown = sorted(axis - first for axis in viewer.dims.displayed)
+    stack = [axis for axis, at in enumerate(plane.index) if at is not None]
+    if not stack or tuple(shown) != plane.axes:
+        return
+    world = layer.data_to_world(plane.position(0, 0))
+    viewer.dims.set_point([axis + first for axis in stack], [float(world[a]) for a in stack])
+
+
 def plane_image(layer: Any, plane: Plane) -> PlaneImage:
     """Snapshot of what the worker needs of an Image layer; reads no pixels."""
     return PlaneImage(

@@ -101,7 +101,7 @@ class Runner:
         if active is None:
             return
         binding.last_plane = plane
-        if clicks or active.start is not None:
+        if clicks or active.corrects is not None:
             self.request(binding, active)
         else:
             self.drop(binding, active)

@@ -49,7 +49,7 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         self._generation = 0
         self._outstanding = 0
         self._thread: threading.Thread | None = None
-        self._is_closed = False
+        self._is_closed = self._is_finishing = False
         self._finished.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -112,6 +112,19 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         with suppress(RuntimeError):  # Qt may have ended first
             self.deleteLater()
 
+    def finish(self) -> None:
+        """Take no more jobs; those that wait still run, and the thread ends after them.
+
+        Returns at once and delivers nothing more.
+        """
+        with self._wake:
+            if self._is_closed:
+                return
+            self._is_closed = self._is_finishing = True
+            self._wake.notify()
+        with suppress(RuntimeError):  # Qt may have ended first
+            self.deleteLater()
+
     def _drop_waiting(self, is_dropped: Callable[[_Job], bool]) -> None:
         kept = [job for job in self._waiting if not is_dropped(job)]
         self._count(len(kept) - len(self._waiting))
@@ -130,7 +143,7 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         """The next job, or None when the thread must end; called in the thread."""
         with self._wake:
             self._wake.wait_for(lambda: self._waiting or self._is_closed, self._linger_s)
-            if self._waiting and not self._is_closed:
+            if self._waiting and (self._is_finishing or not self._is_closed):
                 return self._waiting.pop(0)
             self._thread = None
             return None

@@ -1,0 +1,143 @@
+"""How the labels of a project are shown: as an ordinary Labels layer with an array of its own.
+
+The layer's array is a copy of the store, so that painting on the Qt thread and steps in the
+worker never write to the same pixels at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_edgeflow.annotation.changes import Change, LabelPatch
+from napari_edgeflow.annotation.objects import PlaneIndex
+from napari_edgeflow.annotation.store import ArrayStore, LabelStore
+from napari_edgeflow.gui.commit import new_labels
+from napari_edgeflow.gui.planes import Plane, layer_shape
+
+_MAX_ITEMS = 2_000_000
+
+
+class LabelView(Protocol):
+    """Shows a store in a napari layer; used on the Qt thread."""
+
+    layer: Labels | None
+
+    def fill(self, store: LabelStore) -> None:
+        """Show all of a store; the layer is made now if it holds anything."""
+
+    def ensure(self) -> Labels:
+        """The layer, made if it is missing."""
+
+    def show(self, change: Change, is_forward: bool) -> None:
+        """Show a step that was done, or taken back."""
+
+    def close(self) -> None:
+        """Let go of the layer; one that nothing was written to is removed."""
+
+
+class ArrayView:
+    """An in-memory Labels layer over an image.
+
+    Args:
+        viewer: The napari viewer.
+        image: The Image layer.
+        layer: A layer of the user's to show the objects in; None: one is made.
+    """
+
+    def __init__(self, viewer: Any, image: Any, layer: Labels | None = None) -> None:
+        self._viewer = viewer
+        self._image = image
+        self._store: ArrayStore | None = None
+        self._is_own = layer is None
+        self._is_writing = False
+        self.layer = layer
+
+    def fill(self, store: LabelStore) -> None:
+        """Show all of a store; the layer is made now if the store holds anything."""
+        if not isinstance(store, ArrayStore):  # too large: there are no labels to show
+            return
+        self._store = store
+        if self.layer is not None:
+            self._copy(self.layer)
+        elif store.next_id > 1:
+            self.ensure()
+
+    def ensure(self) -> Labels:
+        """The layer, made over the image if it is missing.
+
+        Raises:
+            ValueError: There is no memory for it.
+        """
+        if self.layer is not None:
+            return self.layer
+        selected = self._viewer.layers.selection.active
+        try:
+            self.layer = new_labels(self._image, {layer.name for layer in self._viewer.layers})
+        except MemoryError as error:
+            shape = layer_shape(self._image)
+            raise ValueError(
+                f"expected memory for labels of shape {shape}, got none; crop the image"
+            ) from error
+        self._copy(self.layer)
+        self._viewer.layers.insert(self._viewer.layers.index(self._image) + 1, self.layer)
+        self._viewer.layers.selection.active = selected
+        return self.layer
+
+    def show(self, change: Change, is_forward: bool) -> None:
+        """Write the changed pixels to the layer and redraw them."""
+        if change.patches and self.layer is None:
+            self.ensure()
+            return
+        for patch in change.patches if is_forward else reversed(change.patches):
+            if patch.is_changed.any():
+                self._write(patch, is_forward)
+
+    def close(self) -> None:
+        """Let go of the layer; one that we made and that holds nothing is removed."""
+        layer, self.layer = self.layer, None
+        is_empty = layer is not None and self._is_own and not layer.data.any()
+        if is_empty and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _copy(self, layer: Labels) -> None:
+        if self._store is not None and self._store.next_id > 1:
+            np.copyto(layer.data, self._store.array, casting="unsafe")
+            layer.refresh(extent=False)
+
+    def _write(self, patch: LabelPatch, is_forward: bool) -> None:
+        """Write one patch; pixels that somebody painted meanwhile stay as they are."""
+        layer = self.layer
+        if layer is None:
+            return
+        before, values = (patch.old, patch.new) if is_forward else (patch.new, patch.old)
+        rows, columns = np.nonzero(patch.is_changed)
+        plane = plane_of(patch.plane, self._image)
+        pixels = plane.pixels(rows + patch.window.y0, columns + patch.window.x0)
+        is_known = layer.data[pixels] == before
+        if not is_known.all():
+            pixels, values = tuple(axis[is_known] for axis in pixels), values[is_known]
+        self._is_writing = True
+        try:
+            if values.size <= _MAX_ITEMS:
+                layer.data_setitem(pixels, values.astype(layer.data.dtype))
+            else:
+                layer.data[pixels] = values
+                layer.refresh(extent=False, thumbnail=False)
+        finally:
+            self._is_writing = False
+
+
+def plane_index(plane: Plane) -> PlaneIndex:
+    """The plane as annotations name it: () for an image without a stack."""
+    return () if all(at is None for at in plane.index) else plane.index
+
+
+def plane_of(index: PlaneIndex, image: Any) -> Plane:
+    """The window's plane of an annotation's plane."""
+    shape = layer_shape(image)
+    full = index or (None,) * len(shape)
+    rows, columns = (axis for axis, at in enumerate(full) if at is None)
+    return Plane(full, (shape[rows], shape[columns]))

@@ -1,0 +1,227 @@
+"""Which project belongs to which image: opened, taken from a Labels layer, closed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_edgeflow._types import LabelArray, Window
+from napari_edgeflow.annotation.changes import State
+from napari_edgeflow.annotation.classes import ClassList
+from napari_edgeflow.annotation.history import History
+from napari_edgeflow.annotation.journal import MemoryLog
+from napari_edgeflow.annotation.objects import (
+    ImageInfo,
+    ObjectRecord,
+    PlaneIndex,
+    measure_labels,
+)
+from napari_edgeflow.annotation.objects import Labels as LabelIds
+from napari_edgeflow.annotation.store import ArrayStore, LabelStore, StoredPlane
+from napari_edgeflow.gui.commit import MAX_PLANE_PX, check_size, check_target
+from napari_edgeflow.gui.label_view import ArrayView, plane_index
+from napari_edgeflow.gui.messages import Messages
+from napari_edgeflow.gui.objects import Binding
+from napari_edgeflow.gui.planes import Plane, layer_shape
+from napari_edgeflow.gui.project import Opened, Project
+from napari_edgeflow.gui.worker import Worker
+
+CLASS_NAME = "object"
+
+
+class Projects:
+    """The projects of the images in the viewer.
+
+    Args:
+        viewer: The napari viewer.
+        messages: Where to say what happened.
+        on_new: Called with a binding and a project that is new to it.
+    """
+
+    def __init__(
+        self, viewer: Any, messages: Messages, on_new: Callable[[Binding, Project], None]
+    ) -> None:
+        self.worker = Worker()
+        self._viewer = viewer
+        self._messages = messages
+        self._on_new = on_new
+        self._projects: list[Project] = []
+
+    def of(self, binding: Binding) -> Project:
+        """The project of the image, begun now if there is none."""
+        if binding.project is None:
+            known = [p for p in self._projects if p.image is binding.image]
+            if known:
+                self._give(binding, known[-1])
+            else:
+                self._begin(binding)
+        if binding.project is None:
+            raise RuntimeError("expected the project that was just begun, got none")
+        return binding.project
+
+    def begin_anew(self, binding: Binding) -> None:
+        """A new project without objects; the one before stays in its layer."""
+        binding.project = None
+        self._begin(binding)
+
+    def adopt(self, binding: Binding, layer: Labels) -> None:
+        """Go on in this layer: its own project, or a new one with its labels as objects.
+
+        Raises:
+            ValueError: Objects of this image cannot be written to it.
+        """
+        check_target(layer, layer_shape(binding.image))
+        known = [project for project in self._projects if project.layer is layer]
+        if known:
+            self._give(binding, known[0])
+            return
+        info = image_info(binding.image)
+        self._add(
+            binding,
+            ArrayView(self._viewer, binding.image, layer),
+            partial(_adopt, layer.data, info),
+        )
+
+    def ready(self, binding: Binding, plane: Plane) -> Project:
+        """The project, with a layer for an object on this plane.
+
+        Raises:
+            ValueError: The image is too large, or there is no memory.
+        """
+        project = self.of(binding)
+        if project.layer is None:
+            check_size(layer_shape(binding.image), plane)
+        project.view.ensure()
+        return project
+
+    def prepare(self, binding: Binding) -> None:
+        """Make a small layer before the first object needs it, as napari takes its time."""
+        project = self.of(binding)
+        if project.layer is None and math.prod(layer_shape(binding.image)) <= MAX_PLANE_PX:
+            project.view.ensure()
+
+    def forget_layer(self, layer: Any) -> str:
+        """The layer was deleted: its name if it showed objects, which are kept."""
+        for project in self._projects:
+            if project.layer is not None and project.layer is layer:
+                project.view.layer = None
+                return str(layer.name) if project.state.objects else ""
+        return ""
+
+    def leave(self, binding: Binding) -> None:
+        """The image is no longer bound: its project waits, or closes if nothing was done in it."""
+        project, binding.project = binding.project, None
+        if project is not None and project.is_untouched:
+            self.close(project)
+
+    def forget_image(self, image: Any) -> None:
+        """The image was deleted: close its projects."""
+        for project in list(self._projects):
+            if project.image is image:
+                self.close(project)
+
+    def close(self, project: Project) -> None:
+        """Close one project."""
+        if project in self._projects:
+            self._projects.remove(project)
+        project.close()
+
+    def close_all(self) -> None:
+        """Close all projects; steps that are on their way are still saved."""
+        for project in list(self._projects):
+            self.close(project)
+        self.worker.finish()
+
+    def _begin(self, binding: Binding) -> None:
+        shape = layer_shape(binding.image)
+        info = image_info(binding.image)
+        self._add(binding, ArrayView(self._viewer, binding.image), partial(_begin, shape, info))
+
+    def _add(self, binding: Binding, view: ArrayView, open_history: Callable[[], Opened]) -> None:
+        project = Project(
+            binding.image,
+            view,
+            open_history,
+            worker=self.worker,
+            messages=self._messages,
+            shown_plane=lambda: _shown(binding),
+        )
+        self._give(binding, project)
+
+    def _give(self, binding: Binding, project: Project) -> None:
+        if project in self._projects:  # the last one is the one to come back to
+            self._projects.remove(project)
+        self._projects.append(project)
+        binding.project = project
+        self._on_new(binding, project)
+
+
+def image_info(image: Any) -> ImageInfo:
+    """What an Image layer says of itself; rows and columns are its last two axes."""
+    shape = layer_shape(image)
+    source = image.source.path or image.metadata.get("path")
+    size = (float(image.scale[-2]), float(image.scale[-1]))
+    unit = str(image.units[-1]) if hasattr(image, "units") else ""
+    return ImageInfo(str(image.name), (shape[-2], shape[-1]), size, unit, path=source or None)
+
+
+def planes_of(shape: tuple[int, ...]) -> tuple[PlaneIndex, ...]:
+    """All planes of the last two axes."""
+    if len(shape) == 2:
+        return ((),)
+    return tuple((*index, None, None) for index in np.ndindex(*shape[:-2]))
+
+
+def _shown(binding: Binding) -> PlaneIndex:
+    plane = binding.shown_plane
+    return () if plane is None else plane_index(plane)
+
+
+def _begin(shape: tuple[int, ...], info: ImageInfo) -> Opened:
+    """A history without objects."""
+    is_large = shape[-2] * shape[-1] > MAX_PLANE_PX
+    store: LabelStore = (
+        _NoLabels(info.shape) if is_large else ArrayStore(np.zeros(shape, np.uint32))
+    )
+    state = State(ClassList().add(CLASS_NAME))
+    return Opened(History.begin(MemoryLog(), info, store, state, ()))
+
+
+def _adopt(labels: LabelArray, info: ImageInfo) -> Opened:
+    """A history that begins with these labels as objects of one class."""
+    store = ArrayStore(labels.copy())
+    state = State(ClassList().add(CLASS_NAME), _measure(store, labels.shape))
+    return Opened(History.begin(MemoryLog(), info, store, state, ()))
+
+
+def _measure(store: ArrayStore, shape: tuple[int, ...]) -> dict[int, ObjectRecord]:
+    """A record for every id; one on several planes of a stack has its largest plane."""
+    records: dict[int, ObjectRecord] = {}
+    for plane in planes_of(shape):
+        for label, (box, area) in measure_labels(StoredPlane(store, plane)).items():
+            if label not in records or records[label].area_px < area:
+                records[label] = ObjectRecord(label, 1, box, area, plane=plane)
+    return dict(sorted(records.items()))
+
+
+class _NoLabels:
+    """The store of an image that is too large for labels in memory: clicks, but no objects."""
+
+    is_persistent = True
+    next_id = 1
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+
+    def read(self, window: Window, plane: PlaneIndex = ()) -> LabelIds:
+        """Zeros."""
+        return np.zeros(window.shape, np.uint32)
+
+    def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
+        """Refuse."""
+        check_size(self.shape, Plane((None, None), self.shape))
