@@ -58,6 +58,7 @@ class Session:
             image up to 2048 px, else 1024.
         initial_mask: ``(H, W) bool`` of the whole raster, to be corrected.
         stretch: How bands become RGB; None: one global rule (``estimate_stretch``).
+        bands: One to three bands that the network sees; None: the first three, or all of fewer.
 
     Raises:
         RasterError: The image cannot be used.
@@ -73,14 +74,15 @@ class Session:
         *,
         initial_mask: BoolArray | None = None,
         stretch: Stretch | None = None,
+        bands: Sequence[int] | None = None,
     ) -> None:
         is_source = hasattr(image, "read") and hasattr(image, "levels")
         self.source: RasterSource = image if is_source else open_raster(image)
-        bands = default_bands(self.source.n_bands)
-        stretch = stretch or estimate_stretch(self.source, bands)
-        _check_stretch(stretch, len(bands))
+        chosen = default_bands(self.source.n_bands) if bands is None else tuple(bands)
+        stretch = stretch or estimate_stretch(self.source, chosen)
+        _check_stretch(stretch, len(chosen))
         self._predictor = predictor
-        self._computer = step_computer(self.source, predictor, bands, stretch)
+        self._computer = step_computer(self.source, predictor, chosen, stretch)
         self._postprocessing = PLAIN
         self._seen: Seen | None = None
         self._steps: OrderedDict[_Key, Step] = OrderedDict()
