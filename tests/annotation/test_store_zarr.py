@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.store import LabelStore, StoredPlane
-from napari_edgeflow.annotation.store_zarr import CHUNK, ZarrStore
+from napari_edgeflow.annotation.store_level import CHUNK
+from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.open import open_raster

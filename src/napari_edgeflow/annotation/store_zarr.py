@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class ZarrStore:
         )
 
     @classmethod
-    def create(cls, path: Path, shape: tuple[int, int]) -> ZarrStore:
+    def create(cls, path: Path, shape: tuple[int, int]) -> Self:
         """An empty store of that many (rows, columns); no pixel is written.
 
         Raises:
@@ -85,7 +85,7 @@ class ZarrStore:
         return cls(group, arrays)
 
     @classmethod
-    def open(cls, path: Path) -> ZarrStore:
+    def open(cls, path: Path) -> Self:
         """The store at the path, to go on with.
 
         Raises:

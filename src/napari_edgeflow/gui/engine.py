@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_edgeflow._types import (
-    AnyArray,
     BoolArray,
     Click,
     ClickKind,
@@ -21,6 +20,7 @@ from napari_edgeflow._types import (
     Window,
 )
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.gui.bands import open_plane
 from napari_edgeflow.gui.planes import PlaneImage
 
 _MAX_SESSIONS = 4
@@ -181,7 +181,7 @@ class Engine:
 
     def _slot(self, request: Request) -> _Slot:
         image = request.image
-        key = (id(image.data), image.plane)
+        key = (id(image.data), image.plane, image.view)
         slot = self._slots.pop(key, None)
         if slot is None:
             try:
@@ -215,9 +215,9 @@ def load_predictor(model: str) -> PredictorLike:
 
 
 def open_session(image: PlaneImage, predictor: Any, field_of_view: float | None) -> SessionLike:
-    """A session on a plane of a layer."""
+    """A session on a plane of a layer, with the bands that were chosen for it."""
     from napari_edgeflow.inference.session import Session
-    from napari_edgeflow.raster.open import open_raster
 
-    source, axes, index = image.source()
-    return Session(open_raster(source, axes=axes, index=index), predictor, field_of_view)
+    raster, view = open_plane(image)
+    bands, stretch = (None, None) if view is None else (view.bands, view.stretch)
+    return Session(raster, predictor, field_of_view, bands=bands, stretch=stretch)

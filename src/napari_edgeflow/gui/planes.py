@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.gui.bands import layer_view
+from napari_edgeflow.raster.view import BandView
 
 Matrix = npt.NDArray[np.float64]
 
@@ -94,6 +96,7 @@ class PlaneImage:
         is_rgb: The last axis holds red, green and blue.
         is_multiscale: ``data`` is a list of levels.
         plane: Which plane.
+        view: The bands that were chosen for it; None: its own pixels.
     """
 
     name: str
@@ -101,6 +104,7 @@ class PlaneImage:
     is_rgb: bool
     is_multiscale: bool
     plane: Plane
+    view: BandView | None = None
 
     def source(self) -> tuple[Any, str | None, tuple[int, ...] | None]:
         """(image, axes, index) for ``raster.open.open_raster``; reads no more than the plane."""
@@ -170,6 +174,7 @@ def plane_image(layer: Any, plane: Plane) -> PlaneImage:
         is_rgb=bool(getattr(layer, "rgb", False)),
         is_multiscale=bool(layer.multiscale),
         plane=plane,
+        view=layer_view(layer),
     )
 
 
