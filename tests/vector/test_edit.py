@@ -15,6 +15,7 @@ from napari_edgeflow.vector.edit import (
     delete_in_box,
     delete_vertices,
     insert_vertex,
+    mend,
     merge,
     move_vertex,
     nearest_edge,
@@ -164,3 +165,18 @@ def test_what_is_wrong_with_a_polygon() -> None:
     assert problem_of(_holed()) == ""
     assert "Self-intersection" in problem_of(Polygon(np.array([[0.0, 0], [4, 4], [0, 4], [4, 0]])))
     assert "three corners" in problem_of(Polygon(np.array([[0.0, 0], [4, 4]])))
+
+
+def test_polygons_that_cross_themselves_are_mended() -> None:
+    holed = _holed()
+    assert mend(holed) == (holed,)
+    lobes = mend(Polygon(np.array([[0.0, 0], [10, 10], [0, 10], [10, 0]])))
+    assert sorted(lobe.area for lobe in lobes) == [25, 25]
+    outside = Polygon(_box(0, 0, 10, 20).exterior, (_box(5, 15, 8, 30).exterior,))
+    (notched,) = mend(outside)
+    assert (notched.area, notched.holes) == (200 - 3 * 5, ())
+    assert mend(Polygon(np.array([[0.0, 0], [4, 4]]))) == ()
+    (filled,) = mend(Polygon(_box(0, 0, 10, 20).exterior, (np.array([[1.0, 1], [2, 2]]),)))
+    assert filled.area == 200
+    with pytest.raises(ValueError, match="finite corners"):
+        mend(Polygon(np.array([[0.0, 0], [4, np.nan], [4, 0]])))

@@ -29,6 +29,31 @@ def problem_of(polygon: Polygon) -> str:
     return "" if shape.is_valid else str(shapely.is_valid_reason(shape))
 
 
+def mend(polygon: Polygon) -> tuple[Polygon, ...]:
+    """Valid polygons of the same area, as far as that can be said; the polygon if it is valid.
+
+    Where an outline crosses itself, each closed loop counts as inside; what a hole covers outside
+    the exterior is nothing. Rings of fewer than three corners are left out.
+
+    Raises:
+        ValueError: A corner is not finite.
+    """
+    problem = problem_of(polygon)
+    if not problem:
+        return (polygon,)
+    if not all(np.isfinite(ring).all() for ring in polygon.rings):
+        raise ValueError(f"expected a polygon with finite corners, got one with: {problem}")
+    if len(polygon.exterior) < 3:
+        return ()
+    holes = [_mend_ring(hole) for hole in polygon.holes if len(hole) >= 3]
+    outside = shapely.union_all(holes)
+    return polygons_from_shapely(shapely.difference(_mend_ring(polygon.exterior), outside))
+
+
+def _mend_ring(ring: Ring) -> shapely.Geometry:
+    return shapely.make_valid(shapely.Polygon(ring[:, ::-1]), method="structure")
+
+
 def move_vertex(polygon: Polygon, ring: int, index: int, to_yx: YX) -> Polygon:
     """The polygon with one corner elsewhere.
 
