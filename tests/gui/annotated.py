@@ -106,7 +106,7 @@ class InstantController:
     selection_changed = Signal()
 
     def __init__(self, project: InstantProject | None = None) -> None:
-        self.project = project
+        self.project: Any = project
         self.class_id = 1
         self.taken_up: list[int] = []
         self._selected: tuple[int, ...] = ()
