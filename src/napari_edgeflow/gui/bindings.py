@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from napari_edgeflow.gui.click_log import KINDS
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import Binding
 from napari_edgeflow.gui.projects import Projects
@@ -75,6 +76,18 @@ class Bindings:
                     )
             elif layer is binding.preview.layer:
                 binding.preview.layer = None
+
+    def dismiss(self, image: Any) -> None:
+        """Close an image, with its projects and all layers that were made for it."""
+        for binding in [one for one in self._all if one.image is image]:
+            helpers = [binding.clicks.layer(kind) for kind in KINDS] + [binding.preview.layer]
+            self._unbind(binding)
+            if self.bound is binding:
+                self.bound = None
+            for layer in helpers:
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+        self._projects.dismiss(image)
 
     def close(self) -> None:
         """Let go of all of them."""

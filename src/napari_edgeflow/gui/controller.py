@@ -268,6 +268,11 @@ class Controller:
         self.selected_ids = ()
         self.changed.emit()
 
+    def dismiss(self, image: Image) -> None:
+        """Close an image with its project and the layers made for it; the image itself stays."""
+        self._bindings.dismiss(image)
+        self.changed.emit()
+
     def _shared_layer(self, image: Image | None) -> Labels | None:
         """A layer that was chosen before there was an image, when it fits the image."""
         if image is None or self._chosen is None:

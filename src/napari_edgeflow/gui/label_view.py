@@ -24,6 +24,8 @@ class LabelView(Protocol):
     """Shows a store in a napari layer; used on the Qt thread."""
 
     layer: Labels | None
+    is_own: bool
+    """The layer was made here; False for one of the user's."""
 
     def fill(self, store: LabelStore) -> None:
         """Show all of a store; the layer is made now if it holds anything."""
@@ -51,7 +53,7 @@ class ArrayView:
         self._viewer = viewer
         self._image = image
         self._store: ArrayStore | None = None
-        self._is_own = layer is None
+        self.is_own = layer is None
         self._is_writing = False
         self.layer = layer
 
@@ -98,7 +100,7 @@ class ArrayView:
     def close(self) -> None:
         """Let go of the layer; one that we made and that holds nothing is removed."""
         layer, self.layer = self.layer, None
-        is_empty = layer is not None and self._is_own and not layer.data.any()
+        is_empty = layer is not None and self.is_own and not layer.data.any()
         if is_empty and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 

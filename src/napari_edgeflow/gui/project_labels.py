@@ -35,6 +35,13 @@ class ProjectLabels:
         return labels
 
 
+def name_project(project: ReferenceType[Any], _change: object = None) -> None:
+    """Note in the project's Labels layer whose it is, for whoever saves the layer."""
+    found = project()
+    if found is not None and found.layer is not None:
+        found.layer.metadata[PROJECT_KEY] = project
+
+
 def project_of(metadata: Mapping[str, Any]) -> Any:
     """The project that a layer of this metadata shows; None when it shows none, or is closed."""
     reference = metadata.get(PROJECT_KEY)

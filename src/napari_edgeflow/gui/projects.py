@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import Binding
 from napari_edgeflow.gui.planes import Plane, layer_shape
 from napari_edgeflow.gui.project import Opened, Project
+from napari_edgeflow.gui.project_labels import name_project
 from napari_edgeflow.gui.worker import Worker
 
 CLASS_NAME = "object"
@@ -36,6 +38,9 @@ CLASS_NAME = "object"
 
 class Projects:
     """The projects of the images in the viewer.
+
+    Attributes:
+        classes: Of images that have none yet.
 
     Args:
         viewer: The napari viewer.
@@ -47,6 +52,7 @@ class Projects:
         self, viewer: Any, messages: Messages, on_new: Callable[[Binding, Project], None]
     ) -> None:
         self.worker = Worker()
+        self.classes = ClassList().add(CLASS_NAME)
         self._viewer = viewer
         self._messages = messages
         self._on_new = on_new
@@ -125,6 +131,25 @@ class Projects:
             if project.image is image:
                 self.close(project)
 
+    def dismiss(self, image: Any) -> None:
+        """Close the projects of an image and remove the layers that were made for them.
+
+        The layer of a project that is kept in memory alone stays, as it is all there is of it.
+        """
+        for project in [one for one in self._projects if one.image is image]:
+            layer, is_saved = project.layer, project.place is not None
+            is_ours = project.view.is_own and (is_saved or not project.state.objects)
+            self.close(project)
+            if layer is None or layer not in self._viewer.layers:
+                continue
+            if is_ours:
+                self._viewer.layers.remove(layer)
+            elif not is_saved and project.state.objects:
+                self._messages.warn_later(
+                    f"The objects of {image.name} are not saved on disk; they stay in the layer "
+                    f"{layer.name}. Save it before closing."
+                )
+
     def close(self, project: Project) -> None:
         """Close one project."""
         if project in self._projects:
@@ -140,7 +165,11 @@ class Projects:
     def _begin(self, binding: Binding) -> None:
         shape = layer_shape(binding.image)
         info = image_info(binding.image)
-        self._add(binding, ArrayView(self._viewer, binding.image), partial(_begin, shape, info))
+        self._add(
+            binding,
+            ArrayView(self._viewer, binding.image),
+            partial(_begin, shape, info, self.classes),
+        )
 
     def _add(self, binding: Binding, view: ArrayView, open_history: Callable[[], Opened]) -> None:
         project = Project(
@@ -151,6 +180,7 @@ class Projects:
             messages=self._messages,
             shown_plane=lambda: _shown(binding),
         )
+        project.changed.connect(partial(name_project, weakref.ref(project)))
         self._give(binding, project)
 
     def _give(self, binding: Binding, project: Project) -> None:
@@ -182,14 +212,13 @@ def _shown(binding: Binding) -> PlaneIndex:
     return () if plane is None else plane_index(plane)
 
 
-def _begin(shape: tuple[int, ...], info: ImageInfo) -> Opened:
+def _begin(shape: tuple[int, ...], info: ImageInfo, classes: ClassList) -> Opened:
     """A history without objects."""
     is_large = shape[-2] * shape[-1] > MAX_PLANE_PX
     store: LabelStore = (
         _NoLabels(info.shape) if is_large else ArrayStore(np.zeros(shape, np.uint32))
     )
-    state = State(ClassList().add(CLASS_NAME))
-    return Opened(History.begin(MemoryLog(), info, store, state, ()))
+    return Opened(History.begin(MemoryLog(), info, store, State(classes), ()))
 
 
 def _adopt(labels: LabelArray, info: ImageInfo) -> Opened:

@@ -1,0 +1,271 @@
+"""A series of images in a real window: what comes, what goes, what is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels, Points
+from PIL import Image as Picture
+
+from napari_edgeflow.annotation.commands import edit_classes
+from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.series import Series
+from napari_edgeflow.gui.series_files import FILE_NAME
+from napari_edgeflow.gui.series_load import LoadedImage, load_image
+
+from .fakes import PATIENCE_S, squares
+
+Settle = Callable[[], None]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four pictures of different brightness, one of another size, and a broken file."""
+    made = tmp_path / "images"
+    made.mkdir()
+    for number, add in ((1, 0), (2, 20), (10, 40)):
+        Picture.fromarray(squares() + np.uint8(add)).save(made / f"plate {number}.png")
+    (made / "plate 3.png").write_bytes(b"\x89PNG\r\n\x1a\n, but no more")
+    Picture.fromarray(squares((70, 90))).save(made / "plate 11.png")
+    return made
+
+
+@pytest.fixture
+def controller(make_napari_viewer: Any, make_controller: Any) -> Controller:
+    made: Controller = make_controller(make_napari_viewer())
+    return made
+
+
+@pytest.fixture
+def series(controller: Controller, tmp_path: Path, qtbot: Any) -> Iterator[Series]:
+    made = Series(controller.viewer, controller, lambda: tmp_path / "autosave")
+    yield made
+    made.close()
+    for worker in made.workers:
+        qtbot.waitUntil(lambda worker=worker: not worker.is_alive, timeout=PATIENCE_S * 1000)
+
+
+@pytest.fixture
+def settle(series: Series, controller: Controller, qtbot: Any) -> Settle:
+    """Wait until nothing is read, shown or written any more."""
+
+    def is_quiet() -> bool:
+        busy = any(worker.is_busy for worker in series.workers)
+        return not (busy or series.is_loading or controller.is_busy)
+
+    def wait() -> None:
+        qtbot.waitUntil(is_quiet, timeout=PATIENCE_S * 1000)
+
+    return wait
+
+
+def _images(controller: Controller) -> list[str]:
+    return [layer.name for layer in controller.viewer.layers if isinstance(layer, Image)]
+
+
+def _finish_one(controller: Controller, qtbot: Any, yx: tuple[float, float] = (15, 20)) -> None:
+    controller.click(yx, "positive")
+    controller.finish()
+    project = controller.project
+    assert project is not None
+    qtbot.waitUntil(lambda: len(project.state.objects) > 0, timeout=PATIENCE_S * 1000)
+
+
+def test_images_come_in_natural_order_and_broken_ones_are_passed_over(
+    series: Series, controller: Controller, settle: Settle, folder: Path, messages: list[str]
+) -> None:
+    series.open_folder(folder)
+    settle()
+    assert series.names == [f"plate {n}.png" for n in (1, 2, 3, 10, 11)]
+    assert _images(controller) == ["plate 1"]
+    assert controller.image is not None
+    np.testing.assert_array_equal(controller.image.data, squares())
+    seen = [series.index]
+    for _ in range(3):
+        series.next()
+        settle()
+        seen.append(series.index)
+    assert seen == [0, 1, 3, 4]
+    assert series.progress == "0 of 5 done, 1 unreadable"
+    assert any("plate 3.png cannot be read and is passed over" in text for text in messages)
+    series.next()
+    assert messages[-1] == "This is the last image of the series."
+    series.previous()
+    settle()
+    series.previous()
+    settle()
+    assert series.index == 1  # not the broken one
+
+
+def test_ours_go_and_the_users_layers_stay(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any
+) -> None:
+    viewer = controller.viewer
+    notes = viewer.add_points([[1, 1]], name="notes")
+    other = viewer.add_image(np.ones((5, 5)), name="other")
+    own = viewer.add_labels(np.zeros((60, 80), int), name="own")
+    series.open_folder(folder)
+    settle()
+    controller.show_layers()
+    _finish_one(controller, qtbot)
+    controller.click((40, 50), "positive")
+    settle()
+    assert len(viewer.layers) > 4
+    series.next()
+    settle()
+    kept = [layer for layer in viewer.layers if layer in (notes, other, own)]
+    assert len(kept) == 3
+    names = [layer.name for layer in viewer.layers if layer not in kept]
+    assert "plate 2" in names
+    assert not [name for name in names if name.startswith("plate 1")]
+    assert not [
+        x for x in viewer.layers if isinstance(x, Points) and x is not notes and len(x.data)
+    ]
+
+
+def test_classes_are_carried_over(
+    series: Series, controller: Controller, settle: Settle, folder: Path
+) -> None:
+    series.open_folder(folder)
+    settle()
+    project = controller.project
+    assert project is not None
+    project.do(lambda state, _store: edit_classes(state, state.classes.add("débris")))
+    settle()
+    series.next()
+    settle()
+    assert controller.project is not None
+    assert controller.project is not project
+    assert [one.name for one in controller.project.state.classes] == ["object", "débris"]
+    assert not controller.project.can_undo  # it began with them
+    content = json.loads((folder / FILE_NAME).read_text())
+    assert [one["name"] for one in content["classes"]] == ["object", "débris"]
+
+
+def test_marks_and_place_are_there_the_next_day(
+    series: Series, controller: Controller, settle: Settle, folder: Path, tmp_path: Path
+) -> None:
+    series.open_folder(folder)
+    settle()
+    series.mark("done")
+    series.next()
+    settle()
+    series.mark("skipped")
+    settle()
+    series.next_todo()
+    settle()
+    assert series.progress == "1 of 5 done, 1 skipped, 1 unreadable"
+    assert (series.current and series.current.name) == "plate 10.png"
+    later = Series(controller.viewer, controller, lambda: tmp_path / "autosave")
+    later.open_folder(folder)
+    settle()
+    worker, _ = later.workers
+    assert PATIENCE_S
+    _wait(later, settle)
+    assert (later.progress, later.index) == (series.progress, 3)
+    later.close()
+    worker.close()
+
+
+def _wait(series: Series, settle: Settle) -> None:
+    import time
+
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + PATIENCE_S
+    while series.is_loading or any(worker.is_busy for worker in series.workers):
+        assert time.monotonic() < end
+        QApplication.processEvents()
+    settle()
+
+
+def test_the_next_image_is_read_ahead(series: Series, settle: Settle, folder: Path) -> None:
+    read: list[str] = []
+
+    def count(path: Path) -> LoadedImage:
+        read.append(path.name)
+        return load_image(path)
+
+    series.read = count
+    series.open_folder(folder, "plate 1*.png")
+    settle()
+    assert read == ["plate 1.png", "plate 10.png"]
+    series.next()
+    settle()
+    assert read == ["plate 1.png", "plate 10.png", "plate 11.png"]
+    series.previous()
+    settle()
+    assert read[3:] == ["plate 1.png"]
+
+
+def test_an_image_is_left_only_when_its_steps_are_on_disk(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any,
+    predictor: Any,
+) -> None:  # fmt: skip
+    series.open_folder(folder)
+    settle()
+    controller.show_layers()
+    project = controller.project
+    assert project is not None
+    settle()
+    predictor.gate.clear()
+    controller.click((15, 20), "positive")
+    controller.finish()
+    series.next()
+    qtbot.wait(60)
+    assert series.index == 0  # the network still runs for the object that is being finished
+    predictor.gate.set()
+    settle()
+    assert series.index == 1
+    assert [record.area_px for record in project.state.objects.values()] == [15 * 20]
+
+
+def test_a_list_of_layers(
+    series: Series, controller: Controller, settle: Settle, qtbot: Any
+) -> None:
+    viewer = controller.viewer
+    layers = [viewer.add_image(squares(), name=name) for name in ("a", "b")]
+    own = viewer.add_labels(np.zeros((60, 80), int), name="own")
+    series.open_layers(layers)
+    settle()
+    assert controller.image is layers[0]
+    assert [layer.visible for layer in layers] == [True, False]
+    controller.show_layers()
+    _finish_one(controller, qtbot)
+    settle()
+    first = controller.project
+    assert first is not None
+    assert first.layer is not None
+    series.mark("done")
+    series.next()
+    settle()
+    assert controller.image is layers[1]
+    assert [layer.visible for layer in (*layers, own, first.layer)] == [False, True, True, False]
+    series.previous()
+    settle()
+    assert controller.project is first
+    assert first.layer.visible
+    assert series.progress == "1 of 2 done"
+    viewer.layers.remove(layers[1])
+    series.next()
+    settle()
+    assert series.mark_of(1) == "broken"
+    series.close()
+    assert isinstance(own, Labels)
+
+
+def test_an_empty_folder_is_said_in_words(
+    series: Series, settle: Settle, tmp_path: Path, messages: list[str]
+) -> None:
+    series.open_folder(tmp_path, "*.tif")
+    settle()
+    assert "got none that fit '*.tif'" in messages[-1]
+    series.open_layers([])
+    assert "got none: open images first" in messages[-1]
+    series.mark("done")
+    assert messages[-1].startswith("Open a series first")
