@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.classes import ClassList
@@ -16,7 +17,9 @@ from napari_edgeflow.annotation.objects import (
     measure_labels,
 )
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
+from napari_edgeflow.raster.place import MapPlace
 
+PLACE = MapPlace((0.5, 0, 733601.25, 0, -0.5, 3725139.75), rasterio.CRS.from_epsg(32616).to_wkt())
 CLASSES = ClassList().add("cell").add("débris & dust", (10, 20, 30)).add("unused")
 
 
@@ -48,6 +51,7 @@ def scene(
     name: str = "images/plate one.tif",
     classes: ClassList = CLASSES,
     pixels: Picture | None = None,
+    place: MapPlace | None = None,
 ) -> AnnotationSet:
     """The annotations of such labels; objects have the classes 1 and 2 in turn."""
     array = scene_labels() if labels is None else labels
@@ -56,5 +60,5 @@ def scene(
         ObjectRecord(label, 1 + index % 2, box, area, name=f"object {label}")
         for index, (label, (box, area)) in enumerate(measure_labels(reader).items())
     ]
-    image = ImageInfo(name, (array.shape[0], array.shape[1]))
+    image = ImageInfo(name, (array.shape[0], array.shape[1]), place=place)
     return AnnotationSet(image, classes, tuple(records), reader, pixels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,17 @@ from tests.export.scenes import scene, scene_labels
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.import_coco import decode_in_box, read_coco
-from napari_edgeflow.annotation.objects import tight_box
+from napari_edgeflow.annotation.objects import (
+    AnnotationSet,
+    ImageInfo,
+    ObjectRecord,
+    tight_box,
+)
 from napari_edgeflow.data.rle import unpack_counts
 from napari_edgeflow.errors import AnnotationError, ExportError
 from napari_edgeflow.export.coco import write_coco
 from napari_edgeflow.export.rle import mask_to_counts, pack_counts
+from napari_edgeflow.export.run import ExportRun
 
 # pycocotools 2.0 says this of itself under NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -132,17 +137,72 @@ def test_polygons_of_others_are_filled_by_coco_s_rule() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_images_that_coco_s_tools_count_wrongly_are_refused(tmp_path: Path) -> None:
-    annotated = scene()
+class Sparse:
+    """Labels of a raster far larger than memory: some boxes of ids."""
 
-    class Labels:
-        shape = (2**16, 2**16)
-        read = annotated.labels.read
+    def __init__(self, shape: tuple[int, int], boxes: dict[int, Window]) -> None:
+        self.shape, self.boxes = shape, boxes
 
-    huge = replace(annotated, image=replace(annotated.image, shape=Labels.shape), labels=Labels())
-    with pytest.raises(ExportError, match=r"less than 2³² px .*65536 × 65536.*crop the image"):
-        write_coco(tmp_path / "a.json", [huge])
-    assert list(tmp_path.iterdir()) == []
+    def read(self, window: Window) -> AnyArray:
+        part = np.zeros(window.shape, np.uint32)
+        for label, box in self.boxes.items():
+            common = box.intersect(window)
+            if common is not None:
+                part[common.relative_to(window).slices] = label
+        return part
+
+
+def test_images_that_coco_s_tools_count_wrongly_are_cut_into_parts(tmp_path: Path) -> None:
+    boxes = {
+        5: Window(16_380, 32_760, 16_390, 32_775),  # over a corner of four parts
+        9: Window(65_530, 65_536, 65_537, 65_537),  # the last row and column
+    }
+    shape = (65_537, 65_537)
+    records = [ObjectRecord(i, 1, box, box.height * box.width) for i, box in boxes.items()]
+    image = ImageInfo("scans/slide.tif", shape)
+    huge = AnnotationSet(image, scene().classes, tuple(records), Sparse(shape, boxes))
+    (note,) = write_coco(tmp_path / "a.json", [huge])
+    assert "slide.tif is 25 images of at most 16384 × 16384 px" in note
+    judge = _judge(tmp_path / "a.json")
+    whole = dict.fromkeys(boxes, 0.0)
+    for one in judge.anns.values():
+        part = judge.imgs[one["image_id"]]
+        assert part["file_name"] == f"scans/slide_y{part['y_offset']}_x{part['x_offset']}.tif"
+        assert part["part_of"] == "scans/slide.tif"
+        # pycocotools' own area of the annotation, and its box at its place in the whole image
+        packed = judge.annToRLE(one)
+        assert pytest.importorskip("pycocotools.mask").area(packed) == one["area"]
+        x, y, width, height = one["bbox"]
+        y0, x0 = part["y_offset"] + int(y), part["x_offset"] + int(x)
+        box = boxes[one["attributes"]["object_id"]]
+        assert Window(y0, x0, y0 + int(height), x0 + int(width)).intersect(box) is not None
+        whole[one["attributes"]["object_id"]] += one["area"]
+    assert whole == {label: box.height * box.width for label, box in boxes.items()}
+    assert len(judge.anns) == 4 + 2  # a corner is in four parts, an edge in two
+    assert sum(i["height"] * i["width"] for i in judge.imgs.values()) == 65_537**2
+    assert all(i["height"] * i["width"] < 2**32 for i in judge.imgs.values())
+
+
+def test_parts_on_request_add_up_to_the_whole(tmp_path: Path) -> None:
+    options = {"part": 20.0}
+    write_coco(tmp_path / "a.json", [scene(), scene(name="b.tif")], ExportRun(options))
+    judge = _judge(tmp_path / "a.json")
+    assert len(judge.imgs) == 2 * 4 * 5
+    for name in ("images/plate one.tif", "b.tif"):
+        found = np.zeros((61, 83), np.uint32)
+        for part in judge.imgs.values():
+            if part["part_of"] != name:
+                continue
+            y, x = part["y_offset"], part["x_offset"]
+            inside = found[y : y + part["height"], x : x + part["width"]]
+            for one in judge.imgToAnns[part["id"]]:
+                mask = judge.annToMask(one).astype(bool)
+                _compare(judge, one, mask)
+                inside[mask] = one["attributes"]["object_id"]
+        np.testing.assert_array_equal(found, scene_labels())
+    with pytest.raises(ValueError, match="parts of at most 65535 px a side, got 70000"):
+        write_coco(tmp_path / "b.json", [scene()], ExportRun({"part": 70_000.0}))
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_one_name_for_each_class(tmp_path: Path) -> None:

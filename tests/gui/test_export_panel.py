@@ -34,12 +34,12 @@ def widget(open_widget: OpenWidget, qtbot: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def choose(widget: Any, qtbot: Any) -> Callable[[str, Path | None], None]:
-    """Choose an entry of the menu and a path, and wait until it is written."""
+    """Choose a format and a path, and wait until it is written."""
 
-    def do(title: str, path: Path | None) -> None:
+    def do(name: str, path: Path | None) -> None:
         widget.export.choose_path = lambda *_: path
-        (action,) = [a for a in widget.export.menu.actions() if a.text() == title]
-        action.trigger()
+        widget.export.choose(name)
+        widget.export.button.click()
         worker = widget.export.worker
         qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
 
@@ -64,7 +64,7 @@ def test_objects_come_back_from_coco(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     _labels(widget, _two_objects())
-    choose("COCO (JSON)", tmp_path / "cells.json")
+    choose("coco", tmp_path / "cells.json")
     content = json.loads((tmp_path / "cells.json").read_text())
     assert [(a["area"], a["bbox"]) for a in content["annotations"]] == [
         (200, [10, 5, 20, 10]),
@@ -79,7 +79,7 @@ def test_a_label_mask_holds_the_same_pixels_and_says_what_it_lost(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     _labels(widget, _two_objects())
-    choose("Label mask (TIFF)", tmp_path / "cells.tif")
+    choose("label_tiff", tmp_path / "cells.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "cells.tif"), _two_objects())
     assert "cells.tif does not hold everything: classes and names" in messages[-1]
 
@@ -88,7 +88,7 @@ def test_a_cut_out_shows_the_image_where_the_objects_are(
     widget: Any, choose: Any, tmp_path: Path
 ) -> None:
     _labels(widget, _two_objects())
-    choose("Cut-out (RGBA PNG)", tmp_path / "cut.png")
+    choose("cutout", tmp_path / "cut.png")
     pixels = imread(tmp_path / "cut.png")
     np.testing.assert_array_equal(pixels[..., 3] > 0, _two_objects() > 0)
     inside = pixels[5:15, 10:30, 0].astype(float)
@@ -105,7 +105,8 @@ def test_of_a_stack_the_plane_on_the_screen_is_exported(
     _labels(opened, data)
     opened.viewer.dims.set_current_step(0, 1)
     opened.export.choose_path = lambda *_: tmp_path / "plane.tif"
-    opened.export.menu.actions()[0].trigger()
+    opened.export.choose("label_tiff")
+    opened.export.button.click()
     qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "plane.tif"), data[1])
     opened.export.close_down()
@@ -115,7 +116,7 @@ def test_map_formats_need_a_place_on_the_map(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     _labels(widget, _two_objects())
-    choose("GeoPackage (on the map)", tmp_path / "cells.gpkg")
+    choose("geopackage", tmp_path / "cells.gpkg")
     assert not list(tmp_path.iterdir())
     assert "place on the map" in messages[-1]
     assert widget.export.line.text() == "Nothing was exported; see the message."
@@ -132,8 +133,8 @@ def test_objects_of_a_geotiff_lie_at_their_place_on_the_map(
     _labels(opened, data)
     path = tmp_path / "roofs.gpkg"
     opened.export.choose_path = lambda *_: path
-    (action,) = [a for a in opened.export.menu.actions() if a.text().startswith("GeoPackage")]
-    action.trigger()
+    opened.export.choose("geopackage")
+    opened.export.button.click()
     qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
     with rasterio.open(options["metadata"]["path"]) as source:
         place = source.transform
@@ -151,10 +152,10 @@ def test_objects_of_a_geotiff_lie_at_their_place_on_the_map(
 def test_without_objects_or_labels_the_user_is_told(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
-    choose("COCO (JSON)", tmp_path / "none.json")
+    choose("coco", tmp_path / "none.json")
     assert "finish an object first" in messages[-1]
     _labels(widget, np.zeros((60, 80), np.uint8))
-    choose("COCO (JSON)", tmp_path / "none.json")
+    choose("coco", tmp_path / "none.json")
     assert "holds no object in the image; finish one first" in messages[-1]
     assert not list(tmp_path.iterdir())
 
@@ -163,8 +164,8 @@ def test_a_changed_mind_and_an_unwritable_folder_change_nothing(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     _labels(widget, _two_objects())
-    choose("COCO (JSON)", None)
-    assert not widget.export.line.text()
-    choose("COCO (JSON)", tmp_path / "missing" / "cells.json")
+    choose("coco", None)
+    assert "Exported" not in widget.export.line.text()
+    choose("coco", tmp_path / "missing" / "cells.json")
     assert "make it first" in messages[-1]
     assert not list(tmp_path.iterdir())

@@ -1,55 +1,94 @@
-"""COCO JSON: many images in one file, polygons, and run lengths where there are holes."""
+"""COCO JSON: many images in one file, polygons, and run lengths where there are holes.
+
+COCO's own tools count pixels in 32 bits. An image of 2³² px or more is cut into parts, each an
+image of its own in the file; an object that lies in several has an annotation in each.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from napari_edgeflow._files import write_whole
+from napari_edgeflow._types import BoolArray, Window
 from napari_edgeflow.annotation.classes import ObjectClass
-from napari_edgeflow.annotation.objects import AnnotationSet
+from napari_edgeflow.annotation.objects import AnnotationSet, ObjectRecord, tight_box, tiles
 from napari_edgeflow.errors import ExportError
-from napari_edgeflow.export.outlines import Outline, count_holed, find_outlines, say_objects
+from napari_edgeflow.export.options import ExportOption
+from napari_edgeflow.export.outlines import say_objects, to_xy
 from napari_edgeflow.export.rle import mask_to_counts, pack_counts
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
+from napari_edgeflow.vector.polygons import mask_to_polygons
 
 MAX_PX = 2**32
 """COCO's own tools count pixels in 32 bits and give wrong areas from here on."""
+PART_SIDE = 16_384
+_MAX_SIDE = 65_535
+
+PART = ExportOption(
+    "part",
+    "Cut into parts of",
+    f"Side of the parts that images are cut into; 0 cuts only images of 2³² px and more, into "
+    f"parts of {PART_SIDE} px",
+    0.0,
+    unit="px",
+)
 
 
-def write_coco(path: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """An image of the file: a whole one, or a part of a larger one."""
+
+    number: int
+    window: Window
+    file_name: str
+
+
+def write_coco(
+    path: Path, sets: Sequence[AnnotationSet], run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the file could not hold, in words.
 
     Category ids are class ids; classes of the same id in several sets must have one name.
 
     Raises:
-        ExportError: An image is too large for the format, classes disagree, or the file cannot
-            be written.
+        Cancelled: The run says so; nothing is left behind.
+        ExportError: Classes disagree, or the file cannot be written.
+        ValueError: The parts asked for are too large for COCO's tools themselves.
     """
-    content: dict[str, Any] = {
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    notes: list[str] = []
+    categories = [{"id": c.id, "name": c.name} for c in merge_classes(sets)]
+    side = _side(run)
+    for number, annotated in enumerate(sets):
+        share = run.part(number / len(sets), (number + 1) / len(sets))
+        pieces = _pieces(annotated, side, len(images) + 1)
+        images += [_image(piece, annotated) for piece in pieces]
+        for found in _annotations(annotated, pieces, share):
+            annotations.append({"id": len(annotations) + 1} | found)
+        if len(pieces) > 1:
+            notes.append(_say_parts(annotated, pieces))
+    content = {
         "info": {"description": "napari-edgeflow"},
         "licenses": [],
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": c.id, "name": c.name} for c in merge_classes(sets)],
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
     }
-    n_holed = 0
-    for image_id, annotated in enumerate(sets, start=1):
-        _check_size(annotated)
-        height, width = annotated.image.shape
-        content["images"].append(
-            {"id": image_id, "file_name": annotated.image.name, "height": height, "width": width}
-        )
-        outlines = find_outlines(annotated)
-        n_holed += count_holed(outlines)
-        for outline in outlines:
-            number = len(content["annotations"]) + 1
-            content["annotations"].append(_annotation(number, image_id, outline, annotated))
+    run.check()
     write_whole(path, json.dumps(content, ensure_ascii=False).encode())
-    if not n_holed:
-        return ()
-    return (f"{say_objects(n_holed)} with holes as run lengths, which polygon editors do not show",)
+    n_holed = sum(isinstance(one["segmentation"], dict) for one in annotations)
+    if n_holed:
+        notes.append(
+            f"{say_objects(n_holed)} with holes as run lengths, which polygon editors do not show"
+        )
+    return tuple(notes)
 
 
 def merge_classes(sets: Iterable[AnnotationSet]) -> list[ObjectClass]:
@@ -70,36 +109,87 @@ def merge_classes(sets: Iterable[AnnotationSet]) -> list[ObjectClass]:
     return list(found.values())
 
 
-def _check_size(annotated: AnnotationSet) -> None:
-    height, width = annotated.image.shape
-    if height * width >= MAX_PX:
-        raise ExportError(
-            f"expected an image of less than 2³² px for COCO, got {annotated.image.name} of "
-            f"{height} × {width}: its tools count wrongly there; export a label TIFF, or crop the "
-            "image into parts"
+def _side(run: ExportRun) -> int:
+    side = int(run.number(PART))
+    if side > _MAX_SIDE:
+        raise ValueError(
+            f"expected parts of at most {_MAX_SIDE} px a side, got {side}: COCO's tools count "
+            "wrongly beyond; choose fewer"
         )
+    return side
+
+
+def _pieces(annotated: AnnotationSet, side: int, first: int) -> list[_Piece]:
+    """The image, or its parts row by row, numbered from ``first``."""
+    image = annotated.image
+    rows, columns = image.shape
+    if side == 0 and rows * columns < MAX_PX:
+        return [_Piece(first, image.whole, image.name)]
+    windows = tiles(image.shape, side or PART_SIDE)
+    return [_Piece(n, w, _part_name(image.name, w)) for n, w in enumerate(windows, start=first)]
+
+
+def _part_name(name: str, window: Window) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}_y{window.y0}_x{window.x0}{path.suffix}"))
+
+
+def _image(piece: _Piece, annotated: AnnotationSet) -> dict[str, Any]:
+    window = piece.window
+    entry: dict[str, Any] = {
+        "id": piece.number,
+        "file_name": piece.file_name,
+        "height": window.height,
+        "width": window.width,
+    }
+    if window == annotated.image.whole:
+        return entry
+    return entry | {"part_of": annotated.image.name, "x_offset": window.x0, "y_offset": window.y0}
+
+
+def _say_parts(annotated: AnnotationSet, pieces: Sequence[_Piece]) -> str:
+    height, width = pieces[0].window.shape
+    return (
+        f"{annotated.image.name} is {len(pieces)} images of at most {height} × {width} px in the "
+        "file, named by their offsets; cut its pixels likewise. Parts of one object share "
+        "attributes.object_id"
+    )
+
+
+def _annotations(
+    annotated: AnnotationSet, pieces: Sequence[_Piece], run: ExportRun
+) -> Iterator[dict[str, Any]]:
+    """Every object in every piece that has pixels of it."""
+    for number, record in enumerate(annotated.objects):
+        run.count(number, len(annotated.objects))
+        for piece in pieces:
+            window = record.box.intersect(piece.window)
+            if window is None:
+                continue
+            mask: BoolArray = annotated.labels.read(window) == record.id
+            box = tight_box(mask, window)
+            if box is not None:
+                part = mask[box.relative_to(window).slices]
+                yield _annotation(piece, record, part, box.relative_to(piece.window))
 
 
 def _annotation(
-    number: int, image_id: int, outline: Outline, annotated: AnnotationSet
+    piece: _Piece, record: ObjectRecord, mask: BoolArray, box: Window
 ) -> dict[str, Any]:
-    record = outline.record
-    box = record.box
+    """Of a mask that fills its box, in pixels of the piece."""
     return {
-        "id": number,
-        "image_id": image_id,
+        "image_id": piece.number,
         "category_id": record.class_id,
-        "segmentation": _segmentation(outline, annotated),
-        "area": float(sum(polygon.area for polygon in outline.polygons)),
+        "segmentation": _segmentation(mask, box, piece.window.shape),
+        "area": float(np.count_nonzero(mask)),
         "bbox": [float(box.x0), float(box.y0), float(box.width), float(box.height)],
         "iscrowd": 0,
         "attributes": {"object_id": record.id, "name": record.name},
     }
 
 
-def _segmentation(outline: Outline, annotated: AnnotationSet) -> Any:
-    if not outline.has_holes:
-        return [ring.ravel().tolist() for ring in outline.exteriors_xy]
-    record, shape = outline.record, annotated.image.shape
-    counts = mask_to_counts(annotated.mask_of(record), record.box, shape)
-    return {"size": list(shape), "counts": pack_counts(counts)}
+def _segmentation(mask: BoolArray, box: Window, shape: tuple[int, int]) -> Any:
+    polygons = mask_to_polygons(mask, box)
+    if not any(polygon.holes for polygon in polygons):
+        return [to_xy(polygon.exterior).ravel().tolist() for polygon in polygons]
+    return {"size": list(shape), "counts": pack_counts(mask_to_counts(mask, box, shape))}

@@ -6,11 +6,8 @@ Outlines run along pixel edges; common edges of neighbours stay common when made
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,15 @@ import numpy as np
 import shapely
 
 from napari_edgeflow._lazy import import_optional
-from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.objects import AnnotationSet, ObjectRecord
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.export.geo_measure import MapRuler
 from napari_edgeflow.export.geo_style import qgis_style
+from napari_edgeflow.export.outlines import with_meeting_points
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
+from napari_edgeflow.export.whole import files_written_whole, refused
 from napari_edgeflow.raster.place import MapPlace
-from napari_edgeflow.vector.coverage import label_polygons, simplify_coverage
+from napari_edgeflow.vector.coverage import simplify_coverage
 from napari_edgeflow.vector.polygons import Polygon
 
 _DRIVERS: Mapping[str, str] = {
@@ -59,7 +58,12 @@ class MapObject:
 
 
 def write_map_objects(
-    path: Path, annotations: AnnotationSet, place: MapPlace | None, *, tolerance: float = 0.0
+    path: Path,
+    annotations: AnnotationSet,
+    place: MapPlace | None,
+    *,
+    tolerance: float = 0.0,
+    run: ExportRun = PLAIN_RUN,
 ) -> tuple[str, ...]:
     """Notes for the user on what the file cannot hold; the file is there when this returns.
 
@@ -71,8 +75,10 @@ def write_map_objects(
         annotations: Objects and their labels; hidden ones are written too.
         place: Where the image lies on the map; see ``ArrayRaster.place``.
         tolerance: How far outlines may move, in units of the CRS; 0 keeps the pixel edges.
+        run: Hears how far it is.
 
     Raises:
+        Cancelled: The run says so; what was there before still is.
         ExportError: There is no place on the map, the format needs a CRS and there is none, or
             the file cannot be written.
         ModuleNotFoundError: pyogrio or pyproj is not installed; the message says how to.
@@ -84,7 +90,7 @@ def write_map_objects(
         )
     driver = _DRIVERS[path.suffix.lower()]
     known = _check_place(place, driver, annotations.image.name)
-    objects = map_objects(annotations, known, tolerance=tolerance)
+    objects = map_objects(annotations, known, tolerance=tolerance, run=run)
     _write(path, driver, objects, known)
     if driver != "GeoJSON":
         _write_style(path.with_suffix(".qml"), annotations)
@@ -92,11 +98,19 @@ def write_map_objects(
 
 
 def map_objects(
-    annotations: AnnotationSet, place: MapPlace, *, tolerance: float = 0.0
+    annotations: AnnotationSet,
+    place: MapPlace,
+    *,
+    tolerance: float = 0.0,
+    run: ExportRun = PLAIN_RUN,
 ) -> list[MapObject]:
     """The objects as shapes in the CRS, in the order of the records; empty ones are left out."""
-    found = [(record, object_shape(annotations, record, place)) for record in annotations.objects]
-    found = [(record, shape) for record, shape in found if not shape.is_empty]
+    found = []
+    for number, record in enumerate(annotations.objects):
+        run.count(number, len(annotations.objects))
+        shape = object_shape(annotations, record, place)
+        if not shape.is_empty:
+            found.append((record, shape))
     shapes = [shape for _, shape in found]
     if tolerance != 0:
         shapes = simplify_coverage(shapes, tolerance)
@@ -112,12 +126,7 @@ def map_objects(
 
 def object_shape(annotations: AnnotationSet, record: ObjectRecord, place: MapPlace) -> Any:
     """Shapely multipolygon of one object along its pixels' edges, in the CRS."""
-    rows, columns = annotations.image.shape
-    box = record.box
-    window = Window(
-        max(box.y0 - 1, 0), max(box.x0 - 1, 0), min(box.y1 + 1, rows), min(box.x1 + 1, columns)
-    )
-    polygons = label_polygons(annotations.labels.read(window), record.id, window)
+    polygons = with_meeting_points(annotations, record)
     return shapely.MultiPolygon([polygon_on_map(polygon, place) for polygon in polygons])
 
 
@@ -160,7 +169,7 @@ def _write(path: Path, driver: str, objects: Sequence[MapObject], place: MapPlac
     names = [
         _SHAPEFILE_NAMES.get(name, name) if driver == "ESRI Shapefile" else name for name in columns
     ]
-    with _written_whole(path) as temporary, warnings.catch_warnings():
+    with files_written_whole(path, _SHAPEFILE_SUFFIXES) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a note says so
         try:
             pyogrio.raw.write(
@@ -177,7 +186,7 @@ def _write(path: Path, driver: str, objects: Sequence[MapObject], place: MapPlac
                 layer_options=_layer_options(driver),
             )
         except pyogrio.errors.DataSourceError as error:
-            raise _refused(path, error) from error
+            raise refused(path, error) from error
 
 
 def _layer_options(driver: str) -> dict[str, str]:
@@ -206,36 +215,7 @@ def _numbers(values: Sequence[float | None]) -> tuple[Any, Any]:
     return numbers, np.array([value is None for value in values], bool)
 
 
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """A path of the same name in a folder beside the target; its files then become the target's.
-
-    Raises:
-        ExportError: They cannot be written; what was there before still is.
-    """
-    folder: Path | None = None
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        yield folder / path.name
-        made = {file.suffix: file for file in folder.iterdir()}
-        for suffix in (*_SHAPEFILE_SUFFIXES, path.suffix):  # the file that is opened comes last
-            if suffix in made:
-                made.pop(suffix).replace(path.with_suffix(suffix))
-    except OSError as error:
-        raise _refused(path, error.strerror or error) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _write_style(path: Path, annotations: AnnotationSet) -> None:
     colours = {entry.name: entry.color for entry in annotations.classes.classes}
-    with _written_whole(path) as temporary:
+    with files_written_whole(path) as temporary:
         temporary.write_bytes(qgis_style(colours))
-
-
-def _refused(path: Path, reason: object) -> ExportError:
-    return ExportError(
-        f"expected to write {path}, but the system refused ({reason}); "
-        "free some space, or choose a folder that can be written to"
-    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import shapely
 
 from napari_edgeflow._lazy import import_optional
+from napari_edgeflow.export.measure import Frame
 from napari_edgeflow.raster.place import MapPlace
 
 _NEEDED_FOR = "measure in metres"
@@ -39,6 +41,7 @@ class MapRuler:
         Raises:
             ModuleNotFoundError: pyproj is not installed; the message says how to.
         """
+        self._place = place
         self._factor: float | None = None
         self._geod: Any = None
         self._to_degrees: Any = None
@@ -65,6 +68,27 @@ class MapRuler:
         if self._factor is None:
             return MetricSize()
         return MetricSize(shape.area * self._factor**2, shape.length * self._factor)
+
+    def frame_at(self, y: float, x: float) -> Frame | None:
+        """What steps of one pixel are in metres around a place; None without a unit of length.
+
+        Args:
+            y: Row, pixel centres on the integers.
+            x: Column.
+        """
+        a, b, _, d, e, _ = self._place.affine
+        if self._factor is not None:
+            return Frame((b * self._factor, e * self._factor), (a * self._factor, d * self._factor))
+        if self._geod is None:
+            return None
+        spots = np.array([[y - 0.5, x], [y + 0.5, x], [y, x - 0.5], [y, x + 0.5]])
+        longitude, latitude = self._to_degrees(*self._place.to_map(spots).T)
+        azimuth, _, length = self._geod.inv(
+            longitude[::2], latitude[::2], longitude[1::2], latitude[1::2]
+        )
+        east = length * np.sin(np.radians(azimuth))
+        north = length * np.cos(np.radians(azimuth))
+        return Frame((float(east[0]), float(north[0])), (float(east[1]), float(north[1])))
 
     def _measure_geodesic(self, shape: Any) -> MetricSize:
         area = perimeter = 0.0

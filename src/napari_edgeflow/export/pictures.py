@@ -17,12 +17,13 @@ from napari_edgeflow.annotation.objects import AnnotationSet, LabelReader, tiles
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.export.mask import check_label_path, write_label_image
 from napari_edgeflow.export.palette import palette_png, png_bytes
-from napari_edgeflow.export.views import class_view, objects_only, read_whole
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
+from napari_edgeflow.export.views import MappedLabels, class_view, objects_only, read_whole
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
 
-_TILE = 256
-_CLASSIC_TIFF_BYTES = 2**31
+TILE = 256
+CLASSIC_TIFF_BYTES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,9 @@ class StretchedPixels:
         return np.rint(self.stretch.apply(pixels) * 255).astype(np.uint8)
 
 
-def write_object_mask(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
+def write_object_mask(
+    path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the file could not hold; pixels have the ids of their objects.
 
     TIFF is written tile by tile, whatever the image's size; PNG needs the image whole.
@@ -59,23 +62,27 @@ def write_object_mask(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
     Raises:
         ExportError: PNG cannot hold the ids or the size, or the file cannot be written.
     """
-    _write_mask(path, objects_only(annotated), annotated)
+    _write_mask(path, objects_only(annotated), annotated, run)
     lost = "classes and names are not in a label mask"
     return (lost, *_no_place(path, annotated)) if annotated.objects else ()
 
 
-def write_class_mask(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
+def write_class_mask(
+    path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the file could not hold; pixels have the ids of their objects' classes.
 
     Raises:
         ExportError: PNG cannot hold the ids or the size, or the file cannot be written.
     """
-    _write_mask(path, class_view(annotated), annotated)
+    _write_mask(path, class_view(annotated), annotated, run)
     lost = "objects of one class that touch cannot be told apart in a class mask"
     return (lost, *_no_place(path, annotated)) if len(annotated.objects) > 1 else ()
 
 
-def write_pseudocolor(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
+def write_pseudocolor(
+    path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the file could not hold; pixels have the colours of their classes.
 
     A PNG with a palette whose indices are class ids; with ids above 255, plain RGB.
@@ -83,7 +90,7 @@ def write_pseudocolor(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
     Raises:
         ExportError: The image is too large, or the file cannot be written.
     """
-    classes = read_whole(class_view(annotated), "a pseudo-colour PNG")
+    classes = read_whole(class_view(annotated), "a pseudo-colour PNG", run)
     colors = {c.id: c.color for c in annotated.classes}
     highest = max(colors, default=0)
     notes = ("objects of one class have one colour",) if len(annotated.objects) > 1 else ()
@@ -98,7 +105,9 @@ def write_pseudocolor(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
     return (*notes, f"class ids up to {highest} do not fit a palette of 256: the file is RGB")
 
 
-def write_cutout(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
+def write_cutout(
+    path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the file could not hold: an RGBA PNG of the image, transparent beside the objects.
 
     Raises:
@@ -109,9 +118,10 @@ def write_cutout(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
             f"expected the image {annotated.image.name} for a cut-out, got labels only; give "
             "the annotations its pixels"
         )
-    inside = read_whole(objects_only(annotated), "a cut-out PNG") > 0
+    inside = read_whole(objects_only(annotated), "a cut-out PNG", run) > 0
     rgba = np.zeros((*inside.shape, 4), np.uint8)
     for window in tiles(inside.shape):
+        run.check()
         shown = inside[window.slices]
         if shown.any():
             rgba[window.slices][shown, :3] = annotated.pixels.read_rgb(window)[shown]
@@ -127,33 +137,38 @@ def _no_place(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
     return ()
 
 
-def _write_mask(path: Path, labels: LabelReader, annotated: AnnotationSet) -> None:
+def _write_mask(path: Path, labels: MappedLabels, annotated: AnnotationSet, run: ExportRun) -> None:
     target = check_label_path(path)
     if target.suffix.lower() == ".png":
-        write_label_image(target, read_whole(labels, "a PNG"))
+        write_label_image(target, read_whole(labels, "a PNG", run))
         return
-    highest = max((int(labels.read(w).max()) for w in tiles(labels.shape)), default=0)
-    dtype = np.min_scalar_type(highest)
+    dtype = np.min_scalar_type(labels.highest)
     reference = annotated.image.georeference
     size = labels.shape[0] * labels.shape[1] * dtype.itemsize
     with written_whole(target) as file:
         tifffile.imwrite(
             file,
-            _tiff_tiles(labels, dtype),
+            label_tiles(labels, dtype, run),
             shape=labels.shape,
             dtype=dtype,
-            tile=(_TILE, _TILE),
+            tile=(TILE, TILE),
             photometric="minisblack",
             compression="zlib",
-            bigtiff=size > _CLASSIC_TIFF_BYTES,
+            bigtiff=size > CLASSIC_TIFF_BYTES,
             metadata=None,
             software="napari-edgeflow",
             extratags=[] if reference is None else reference.mask_tags(),
         )
 
 
-def _tiff_tiles(labels: LabelReader, dtype: np.dtype[np.generic]) -> Iterator[LabelArray]:
-    for window in tiles(labels.shape, _TILE):
-        tile = np.zeros((_TILE, _TILE), dtype)
+def label_tiles(
+    labels: LabelReader, dtype: np.dtype[np.generic], run: ExportRun = PLAIN_RUN
+) -> Iterator[LabelArray]:
+    """Tiles of 256² pixels, row by row; those at the far borders are filled up with zeros."""
+    rows, columns = labels.shape
+    total = -(-rows // TILE) * -(-columns // TILE)
+    for number, window in enumerate(tiles(labels.shape, TILE)):
+        run.count(number, total)
+        tile = np.zeros((TILE, TILE), dtype)
         tile[: window.height, : window.width] = labels.read(window)
         yield tile

@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.objects import AnnotationSet, LabelReader, Labels, tiles
 from napari_edgeflow.errors import ExportError
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 
 MAX_WHOLE_PX = 2**28
 """Pixels of an image that formats without tiles may hold: 1 GB of labels in memory."""
 
 
-@dataclass(frozen=True, eq=False)
 class MappedLabels:
-    """Labels with each id replaced; ids that are not in the table become background.
+    """Labels with each id replaced; ids that are not in the table become background."""
 
-    Attributes:
-        source: Where they are read.
-        table: New values by id.
-    """
+    def __init__(self, source: LabelReader, table: Mapping[int, int]) -> None:
+        """Prepare the table.
 
-    source: LabelReader
-    table: Mapping[int, int]
+        Args:
+            source: Where they are read.
+            table: New values by id.
+        """
+        self._source = source
+        self._known = np.array([0, *sorted(table)], dtype=np.uint32)
+        self._values = np.array([0, *(table[i] for i in sorted(table))], dtype=np.uint32)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
-        return self.source.shape
+        return self._source.shape
+
+    @property
+    def highest(self) -> int:
+        """No new value is above it."""
+        return int(self._values.max())
 
     def read(self, window: Window) -> Labels:
         """``(h, w) uint32`` new values of the window."""
-        labels = self.source.read(window)
-        known = np.array([0, *sorted(self.table)], dtype=np.uint32)
-        values = np.array([0, *(self.table[i] for i in sorted(self.table))], dtype=np.uint32)
-        at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-        mapped: Labels = np.where(known[at] == labels, values[at], np.uint32(0))
+        labels = self._source.read(window)
+        if not labels.any():
+            return labels
+        at = np.minimum(np.searchsorted(self._known, labels), len(self._known) - 1)
+        mapped: Labels = np.where(self._known[at] == labels, self._values[at], np.uint32(0))
         return mapped
 
 
@@ -53,14 +60,16 @@ def class_view(annotated: AnnotationSet) -> MappedLabels:
     return MappedLabels(annotated.labels, table)
 
 
-def read_whole(labels: LabelReader, what: str) -> Labels:
+def read_whole(labels: LabelReader, what: str, run: ExportRun = PLAIN_RUN) -> Labels:
     """``(H, W) uint32`` of the whole image.
 
     Args:
         labels: Read tile by tile.
         what: The format, for the message.
+        run: Hears how far it is.
 
     Raises:
+        Cancelled: The run says so.
         ExportError: The image is too large for a format that needs it whole.
     """
     height, width = labels.shape
@@ -71,5 +80,6 @@ def read_whole(labels: LabelReader, what: str) -> Labels:
         )
     whole = np.empty(labels.shape, np.uint32)
     for window in tiles(labels.shape):
+        run.count(window.y0, height)
         whole[window.slices] = labels.read(window)
     return whole

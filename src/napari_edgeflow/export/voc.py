@@ -12,6 +12,7 @@ from napari_edgeflow.errors import ExportError
 from napari_edgeflow.export.coco import merge_classes
 from napari_edgeflow.export.folders import make_folder, unique_stems
 from napari_edgeflow.export.palette import palette_png, voc_palette
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.views import MappedLabels, read_whole
 
 MAX_NUMBER = 254
@@ -19,7 +20,9 @@ MAX_NUMBER = 254
 _FOLDERS = ("SegmentationClass", "SegmentationObject", "Annotations", "ImageSets/Segmentation")
 
 
-def write_voc(folder: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
+def write_voc(
+    folder: Path, sets: Sequence[AnnotationSet], run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the files could not hold, in words.
 
     Writes ``SegmentationClass``, ``SegmentationObject``, ``Annotations``,
@@ -33,14 +36,10 @@ def write_voc(folder: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
     numbers = {one.id: n for n, one in enumerate(merge_classes(sets), start=1)}
     stems = unique_stems(sets)
     _check(sets, numbers)
-    for name in (
-        "SegmentationClass",
-        "SegmentationObject",
-        "Annotations",
-        "ImageSets/Segmentation",
-    ):
+    for name in _FOLDERS:
         make_folder(folder / name)
-    for stem, annotated in zip(stems, sets, strict=True):
+    for number, (stem, annotated) in enumerate(zip(stems, sets, strict=True)):
+        run.count(number, len(sets))
         _write_image(folder, stem, annotated, numbers)
     index = "".join(f"{stem}\n" for stem in stems)
     write_whole(folder / "ImageSets" / "Segmentation" / "all.txt", index.encode())

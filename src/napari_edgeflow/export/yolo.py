@@ -21,9 +21,12 @@ from napari_edgeflow.export.outlines import (
     find_outlines,
     say_objects,
 )
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 
 
-def write_yolo(folder: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
+def write_yolo(
+    folder: Path, sets: Sequence[AnnotationSet], run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
     """What the files could not hold, in words.
 
     Writes ``labels/NAME.txt`` for each image and ``data.yaml``. Class numbers count from 0 in the
@@ -38,8 +41,8 @@ def write_yolo(folder: Path, sets: Sequence[AnnotationSet]) -> tuple[str, ...]:
     stems = unique_stems(sets)
     make_folder(folder / "labels")
     n_holed = n_parted = 0
-    for stem, annotated in zip(stems, sets, strict=True):
-        outlines = find_outlines(annotated)
+    for number, (stem, annotated) in enumerate(zip(stems, sets, strict=True)):
+        outlines = find_outlines(annotated, run.part(number / len(sets), (number + 1) / len(sets)))
         n_holed += count_holed(outlines)
         n_parted += count_parted(outlines)
         lines = [_line(outline, numbers, annotated.image.shape) for outline in outlines]

@@ -1,54 +1,54 @@
-"""Finished objects of a Labels layer in any format, written by the worker."""
+"""Finished objects of the plane on the screen in any format, written by the worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_edgeflow._types import LabelArray
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
-    ImageInfo,
+    LabelReader,
     ObjectRecord,
-    PixelReader,
+    PlaneIndex,
     measure_labels,
 )
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 from napari_edgeflow.errors import ExportError
-from napari_edgeflow.gui.planes import Plane, PlaneImage, plane_image
+from napari_edgeflow.gui.image_facts import ImageFacts
+from napari_edgeflow.gui.planes import Plane
+
+if TYPE_CHECKING:
+    from napari_edgeflow.export.formats import ExportFormat, ExportReport
+    from napari_edgeflow.export.options import OptionValue
 
 CLASS_NAME = "object"
-NEEDS_PIXELS = ("cutout",)
-MAP_FORMATS = (
-    ("GeoPackage", ".gpkg"),
-    ("GeoJSON", ".geojson"),
-    ("Shapefile", ".shp"),
-)
-"""(title, suffix) of the formats that need a place on the map."""
+
+ShouldStop = Callable[[], bool]
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """What is exported: a snapshot of one plane, nothing read or measured yet.
+    """What is exported: a snapshot of one plane, nothing measured and no image opened yet.
 
     Attributes:
-        image: The plane's pixels.
-        path: The file the image came from, if known.
-        labels: ``(H, W)`` ids, a copy: clicking goes on while it is written.
-        pixel_size_yx: Of the layer's scale.
-        unit: Of the layer.
+        facts: Of the image.
+        plane: Which plane; () for a plain image.
+        labels: Ids: a copy, or those of a project, which stay as they are while it is written.
+        classes: None: all objects are of the class ``CLASS_NAME``.
+        objects: By id; None: they are measured.
     """
 
-    image: PlaneImage
-    path: Path | None
-    labels: LabelArray
-    pixel_size_yx: tuple[float, float]
-    unit: str
+    facts: ImageFacts
+    plane: PlaneIndex
+    labels: LabelReader
+    classes: ClassList | None = None
+    objects: tuple[ObjectRecord, ...] | None = None
 
     @classmethod
     def of(cls, image: Any, labels: Any, plane: Plane) -> Finished:
@@ -71,83 +71,80 @@ class Finished:
             )
         if not part.any():
             raise ExportError(f"{labels.name} holds no object in {plane.name}; finish one first")
-        rows, columns = plane.axes
-        source = image.source.path or image.metadata.get("path")
-        return cls(
-            plane_image(image, plane),
-            Path(source) if source else None,
-            part,
-            (float(image.scale[rows]), float(image.scale[columns])),
-            str(image.units[rows]),
-        )
+        index = plane.index if any(at is not None for at in plane.index) else ()
+        return cls(ImageFacts.of_layer(image), index, StoredPlane(ArrayStore(part)))
 
     @property
     def proposed_name(self) -> str:
         """For the file, without suffix."""
-        return self.path.stem if self.path is not None else self.image.name or "objects"
+        return Path(self.facts.name).stem or "objects"
 
-    def annotations(self, *, with_pixels: bool) -> AnnotationSet:
-        """The objects, measured, all of one class; the image is opened for its pixels alone."""
-        store = StoredPlane(ArrayStore(self.labels))
-        records = tuple(
-            ObjectRecord(label, 1, box, area)
-            for label, (box, area) in measure_labels(store).items()
-        )
-        name = self.path.name if self.path is not None else self.image.name
-        info = ImageInfo(
-            name,
-            store.shape,
-            self.pixel_size_yx,
-            self.unit,
-            self._of_file("georeference"),
-            self.path,
-        )
-        classes = ClassList().add(CLASS_NAME)
-        return AnnotationSet(info, classes, records, store, self._pixels() if with_pixels else None)
+    def annotations(self, form: ExportFormat) -> AnnotationSet:
+        """The objects with what the format takes of the image."""
+        records = self.objects
+        if records is None:
+            records = tuple(
+                ObjectRecord(label, 1, box, area, plane=self.plane)
+                for label, (box, area) in measure_labels(self.labels).items()
+            )
+        classes = ClassList().add(CLASS_NAME) if self.classes is None else self.classes
+        info = self.facts.info(self.plane, self.labels.shape)
+        return with_image(AnnotationSet(info, classes, records, self.labels), form, self.facts)
 
-    def _pixels(self) -> PixelReader:
-        """The plane as it is shown."""
-        from napari_edgeflow.export.pictures import StretchedPixels
-        from napari_edgeflow.raster.open import open_raster
-
-        data, axes, index = self.image.source()
-        return StretchedPixels.of(open_raster(data, axes=axes, index=index))
-
-    def _of_file(self, attribute: str) -> Any:
-        """``georeference`` or ``place`` of the image's file; None when it has none.
-
-        A file of another size than the plane is not the image on the screen.
-        """
-        from napari_edgeflow.raster.open import open_raster
-
-        if self.path is None or self.path.suffix.lower() not in (".tif", ".tiff"):
-            return None
-        with open_raster(self.path) as raster:
-            is_same = tuple(raster.shape) == self.labels.shape
-            return getattr(raster, attribute) if is_same else None
-
-    def write(self, form: str, path: Path) -> tuple[str, ...]:
-        """Writes the file or folder; returns what the format could not hold.
+    def write(
+        self,
+        form: str,
+        path: Path,
+        options: Mapping[str, OptionValue] | None = None,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> ExportReport:
+        """What was written, and what the format could not hold.
 
         Args:
-            form: A name of ``export.formats.FORMATS``, or a suffix of ``MAP_FORMATS``.
+            form: A name of ``export.formats.FORMATS``.
             path: Where.
+            options: Of the format.
+            progress: Called with the share done, 0…1, from this thread.
+            should_stop: Asked now and then.
 
         Raises:
+            Cancelled: ``should_stop`` said so.
             ExportError: It cannot be written, or has no place on the map where one is needed.
-            ModuleNotFoundError: The extra ``geo`` is not installed.
+            ModuleNotFoundError: An optional package is not installed; the message names it.
         """
-        from napari_edgeflow.export.formats import export
-        from napari_edgeflow.export.geo import write_map_objects
+        from napari_edgeflow.export.formats import FORMATS, export
 
-        annotated = self.annotations(with_pixels=form in NEEDS_PIXELS)
-        if form not in {suffix for _, suffix in MAP_FORMATS}:
-            return export(form, path, [annotated]).notes
-        return write_map_objects(path, annotated, self._of_file("place"))
+        annotated = self.annotations(FORMATS[form])
+        return export(
+            form,
+            path,
+            [annotated],
+            options=options or {},
+            progress=progress,
+            should_stop=should_stop,
+        )
 
 
-def write_finished(
-    finished: Finished, form: str, path: Path
-) -> Callable[[Callable[[], bool]], tuple[Path, tuple[str, ...]]]:
-    """The worker's job: (path, notes)."""
-    return lambda _should_stop: (path, finished.write(form, path))
+def with_image(annotated: AnnotationSet, form: ExportFormat, facts: ImageFacts) -> AnnotationSet:
+    """The annotations with what the format takes of the image, opened here.
+
+    Raises:
+        ExportError: The format needs the image, and there are labels alone.
+        ModuleNotFoundError: It needs the place on the map, and the extra ``geo`` is missing.
+        RasterError: The image cannot be read.
+    """
+    plane = annotated.objects[0].plane if annotated.objects else ()
+    image = annotated.image
+    if "place" in form.uses:
+        try:
+            image = replace(image, place=facts.of_file("place", image.shape))
+        except ModuleNotFoundError:
+            if "place" in form.needs:
+                raise
+    return replace(
+        annotated,
+        image=image,
+        pixels=facts.pixels(plane) if "pixels" in form.uses else annotated.pixels,
+        raster=facts.raster(plane) if "raster" in form.uses else annotated.raster,
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from napari_edgeflow.annotation.objects import ImageInfo, PixelReader, PlaneIndex
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.gui.planes import Plane, PlaneImage
+from napari_edgeflow.raster.source import RasterSource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,16 +107,28 @@ class ImageFacts:
             RasterError: The image cannot be read.
         """
         from napari_edgeflow.export.pictures import StretchedPixels
-        from napari_edgeflow.raster.open import open_raster
 
-        if self.image is None:
+        raster = self.raster(plane)
+        if raster is None:
             raise ExportError(
                 f"expected the image under {self.name}, got labels alone; select the image too, "
                 "or choose another format"
             )
+        return StretchedPixels.of(raster)
+
+    def raster(self, plane: PlaneIndex) -> RasterSource | None:
+        """The plane with its own values; None when there are labels alone.
+
+        Raises:
+            RasterError: The image cannot be read.
+        """
+        from napari_edgeflow.raster.open import open_raster
+
+        if self.image is None:
+            return None
         index = plane or (None, None)
         rows, columns = [axis for axis, at in enumerate(index) if at is None]
         whole = Plane(index, (self.shape[rows], self.shape[columns]))
         shown = PlaneImage(self.name, self.image, self.is_rgb, self.is_multiscale, whole)
         data, axes, at = shown.source()
-        return StretchedPixels.of(open_raster(data, axes=axes, index=at))
+        return open_raster(data, axes=axes, index=at)

@@ -6,7 +6,7 @@ are better exported from the panel, which writes in the background.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from napari_edgeflow.annotation.objects import (
     measure_labels,
 )
 from napari_edgeflow.errors import ExportError
-from napari_edgeflow.gui.exporting import CLASS_NAME, MAP_FORMATS, NEEDS_PIXELS
+from napari_edgeflow.gui.exporting import CLASS_NAME, with_image
 from napari_edgeflow.gui.image_facts import ImageFacts
 from napari_edgeflow.gui.project_labels import project_of, project_set
 
@@ -40,9 +40,15 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "labelme": (".labelme.json", ".json"),
     "voc": (".voc",),
     "yolo": (".yolo",),
-    ".gpkg": (".gpkg",),
-    ".geojson": (".geojson",),
-    ".shp": (".shp",),
+    "ome_zarr": (".ome.zarr", ".zarr"),
+    "ome_tiff": (".ome.tif", ".ome.tiff"),
+    "imagej_roi": (".zip",),
+    "qupath": (".qupath.geojson", ".geojson"),
+    "measurements": (".csv",),
+    "geopackage": (".gpkg",),
+    "geojson": (".geojson",),
+    "shapefile": (".shp",),
+    "label_cog": (".cog.tif", ".tif"),
 }
 """Endings that choose a format; of several formats with one ending, the longest counts."""
 
@@ -51,7 +57,7 @@ def save(form: str, path: str, layers: Sequence[LayerData]) -> list[str]:
     """The paths that were written.
 
     Args:
-        form: A name of ``export.formats.FORMATS``, or a suffix of ``MAP_FORMATS``.
+        form: A name of ``export.formats.FORMATS``.
         path: From the dialog; an ending of the format is added when it has none of its own.
         layers: One Labels layer, and perhaps the Image layer that it belongs to.
 
@@ -59,26 +65,19 @@ def save(form: str, path: str, layers: Sequence[LayerData]) -> list[str]:
         ExportError: The format cannot hold it, or it cannot be written.
         AnnotationError: The labels are no ids.
     """
-    from napari_edgeflow.export.formats import export
+    from napari_edgeflow.export.formats import FORMATS, export
 
     target = _with_suffix(Path(path), SUFFIXES[form])
-    sets, facts = annotated_planes(layers, with_pixels=form in NEEDS_PIXELS)
-    if form in {suffix for _, suffix in MAP_FORMATS}:
-        from napari_edgeflow.export.geo import write_map_objects
-
-        notes = write_map_objects(target, _only(sets, form), facts.of_file("place"))
-        written: Iterable[Path] = (target,)
-    else:
-        report = export(form, target, sets if _takes_many(form) else [_only(sets, form)])
-        written, notes = report.paths, report.notes
+    sets, facts = annotated_planes(layers)
+    chosen = sets if FORMATS[form].write_series is not None else [_only(sets, form)]
+    report = export(form, target, [with_image(one, FORMATS[form], facts) for one in chosen])
+    written, notes = report.paths, report.notes
     if notes:
         show_info(f"{target.name} does not hold everything: {'; '.join(notes)}")
     return [str(one) for one in written]
 
 
-def annotated_planes(
-    layers: Sequence[LayerData], *, with_pixels: bool
-) -> tuple[list[AnnotationSet], ImageFacts]:
+def annotated_planes(layers: Sequence[LayerData]) -> tuple[list[AnnotationSet], ImageFacts]:
     """The objects of a Labels layer, a set for each plane that has some, and its image's facts.
 
     The objects and classes of a project when the layer shows one; else each id is an object of
@@ -100,43 +99,31 @@ def annotated_planes(
     if project is not None:
         facts = ImageFacts.of_layer(project.image)
         planes = tuple(dict.fromkeys(r.plane for r in project.state.objects.values()))
-        sets = [project_set(project, plane, facts, with_pixels=with_pixels) for plane in planes]
+        sets = [project_set(project, plane, facts) for plane in planes]
     else:
         facts = ImageFacts.of_data(images[0] if images else labels[0])
         whole = level_0(data, bool(attributes.get("multiscale", False)))
-        sets = [
-            _plain_set(whole, plane, facts, with_pixels=with_pixels)
-            for plane in planes_of(whole.shape)
-        ]
+        sets = [_plain_set(whole, plane, facts) for plane in planes_of(whole.shape)]
     sets = [one for one in sets if one.objects]
     if not sets:
         raise ExportError(f"{attributes.get('name', 'the layer')} holds no object to save")
     return sets, facts
 
 
-def _plain_set(
-    whole: Any, plane: PlaneIndex, facts: ImageFacts, *, with_pixels: bool
-) -> AnnotationSet:
+def _plain_set(whole: Any, plane: PlaneIndex, facts: ImageFacts) -> AnnotationSet:
     labels = ArrayLabels(whole, plane, facts.name)
     records = tuple(
         ObjectRecord(label, 1, box, area, plane=plane)
         for label, (box, area) in measure_labels(labels).items()
     )
     info = facts.info(plane, labels.shape)
-    pixels = facts.pixels(plane) if with_pixels and records else None
-    return AnnotationSet(info, ClassList().add(CLASS_NAME), records, labels, pixels)
+    return AnnotationSet(info, ClassList().add(CLASS_NAME), records, labels)
 
 
 def _with_suffix(path: Path, endings: Sequence[str]) -> Path:
     if path.name.lower().endswith(tuple(endings)):
         return path
     return path if path.suffix else path.with_name(path.name + endings[0])
-
-
-def _takes_many(form: str) -> bool:
-    from napari_edgeflow.export.formats import FORMATS
-
-    return FORMATS[form].write_series is not None
 
 
 def _only(sets: Sequence[AnnotationSet], form: str) -> AnnotationSet:
@@ -158,9 +145,15 @@ save_coco = partial(save, "coco")
 save_labelme = partial(save, "labelme")
 save_voc = partial(save, "voc")
 save_yolo = partial(save, "yolo")
-save_geopackage = partial(save, ".gpkg")
-save_geojson = partial(save, ".geojson")
-save_shapefile = partial(save, ".shp")
+save_ome_zarr = partial(save, "ome_zarr")
+save_ome_tiff = partial(save, "ome_tiff")
+save_imagej_roi = partial(save, "imagej_roi")
+save_qupath = partial(save, "qupath")
+save_measurements = partial(save, "measurements")
+save_geopackage = partial(save, "geopackage")
+save_geojson = partial(save, "geojson")
+save_shapefile = partial(save, "shapefile")
+save_label_cog = partial(save, "label_cog")
 
 __all__ = [  # the manifest names them
     "save_class_png",
@@ -169,10 +162,16 @@ __all__ = [  # the manifest names them
     "save_cutout",
     "save_geojson",
     "save_geopackage",
+    "save_imagej_roi",
+    "save_label_cog",
     "save_label_png",
     "save_label_tiff",
     "save_labelme",
+    "save_measurements",
+    "save_ome_tiff",
+    "save_ome_zarr",
     "save_pseudocolor",
+    "save_qupath",
     "save_shapefile",
     "save_voc",
     "save_yolo",

@@ -1,71 +1,115 @@
-"""A button that writes the finished objects in the format of the user's field."""
+"""Writes the finished objects in the format of the user's field, with progress and Cancel."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
-from napari_edgeflow.errors import EdgeFlowError
+from napari_edgeflow.errors import Cancelled, EdgeFlowError
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.exporting import MAP_FORMATS, Finished, write_finished
+from napari_edgeflow.gui.exporting import Finished
 from napari_edgeflow.gui.messages import in_words
-from napari_edgeflow.gui.panels.forms import text_line
+from napari_edgeflow.gui.panels.forms import button, row, text_line
+from napari_edgeflow.gui.panels.option_form import OptionForm
 from napari_edgeflow.gui.planes import shown_plane
 from napari_edgeflow.gui.worker import Worker
 
+if TYPE_CHECKING:
+    from napari_edgeflow.export.formats import ExportFormat, ExportReport
+
 _KEY = "export"
+_STEPS = 1000
+_FIRST = "coco"
 
 
 class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
-    """A menu of formats; the one that is chosen is written in a thread of its own.
+    """A format, what can be chosen about it, and a button; a thread of its own writes.
 
     Attributes:
         choose_path: Asks where to, given title, proposed name and suffix ("" for a folder);
             None when the user changed their mind. Tests replace it.
     """
 
+    _progressed = Signal(int)
+
     def __init__(self, viewer: Any, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer, self._controller = viewer, controller
+        self._stop = threading.Event()
         self.worker = Worker()
         self.choose_path: Callable[[str, str, str], Path | None] = self._ask
-        self.button = QPushButton("Export…")
-        self.button.setToolTip(
-            "Write the finished objects of the plane on the screen: label mask, COCO, PASCAL VOC, "
-            "LabelMe, YOLO, GeoPackage and others"
+        self.formats = QComboBox()
+        self.formats.setToolTip("The format to export to")
+        self.formats.setMinimumWidth(80)
+        self.formats.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.button.setMinimumWidth(40)
-        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.menu = QMenu(self.button)
-        self.menu.setToolTipsVisible(True)
-        self._fill_menu()
-        self.button.setMenu(self.menu)
-        self.line = text_line("What was exported")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.button)
-        layout.addWidget(self.line)
-        self.line.setVisible(False)
+        self.options = OptionForm()
+        self.button = button(
+            "Export…", "Write the finished objects of the plane on the screen", self._on_export
+        )
+        self.cancel = button("Cancel", "Stop; nothing is left of the file", self._on_cancel)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self.bar.setToolTip("How much of the export is done")
+        self.line = text_line("What is lost in the format, and what was exported")
+        self._lay_out()
+        self._fill_formats()
+        self.formats.currentIndexChanged.connect(self._on_chosen)
+        self._progressed.connect(self.bar.setValue, Qt.ConnectionType.QueuedConnection)
+        self._show_busy(False)
+        self._on_chosen()
 
-    def _fill_menu(self) -> None:
+    @property
+    def form(self) -> ExportFormat:
+        """The format that is chosen."""
         from napari_edgeflow.export.formats import FORMATS
 
-        for form in FORMATS.values():
-            self._add(form.name, form.title, form.suffix, f"Cannot hold: {form.cannot_hold}")
-        self.menu.addSeparator()
-        for title, suffix in MAP_FORMATS:
-            tip = "Outlines in the image's coordinates on the map; for images from a GeoTIFF"
-            self._add(suffix, f"{title} (on the map)", suffix, tip)
+        return FORMATS[str(self.formats.currentData())]
 
-    def _add(self, form: str, title: str, suffix: str, tip: str) -> None:
-        action = self.menu.addAction(title)
-        action.setToolTip(tip)
-        action.triggered.connect(partial(self._on_format, form, title, suffix))
+    def choose(self, name: str) -> None:
+        """Choose a format by its name."""
+        self.formats.setCurrentIndex(self.formats.findData(name))
+
+    def close_down(self) -> None:
+        """Let the thread end; a file that is being written is given up, nothing of it is left."""
+        self._stop.set()
+        self.worker.close()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for widget in (self.formats, self.options, row(self.button, self.cancel), self.bar):
+            layout.addWidget(widget)
+        layout.addWidget(self.line)
+
+    def _fill_formats(self) -> None:
+        """Formats under the headings of their groups, which cannot be chosen."""
+        from napari_edgeflow.export.formats import FORMATS
+
+        group = ""
+        for form in FORMATS.values():
+            if form.group != group:
+                group = form.group
+                self.formats.addItem(group)
+                self.formats.model().item(self.formats.count() - 1).setEnabled(False)
+            self.formats.addItem(f"  {form.title}", form.name)
+            tip = f"Cannot hold: {form.cannot_hold}"
+            self.formats.setItemData(self.formats.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.choose(_FIRST)
+
+    def _on_chosen(self, _index: int = 0) -> None:
+        form = self.form
+        self.options.show_options(form.name, form.options)
+        self.formats.setToolTip(f"{form.title}. Cannot hold: {form.cannot_hold}")
+        self.line.setText(f"Cannot hold: {form.cannot_hold}.")
 
     def _ask(self, title: str, name: str, suffix: str) -> Path | None:
         if suffix:
@@ -79,42 +123,84 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         chosen = Path(path)
         return chosen if not suffix or chosen.suffix else chosen.with_name(chosen.name + suffix)
 
-    def _on_format(self, form: str, title: str, suffix: str, _checked: bool = False) -> None:
-        image, labels = self._controller.image, self._controller.target
+    def _on_export(self) -> None:
+        form = self.form
         try:
-            if image is None or labels is None:
-                raise ValueError(
-                    "expected an image and a Labels layer with objects; finish an object first"
-                )
-            finished = Finished.of(image, labels, shown_plane(image, self._viewer.dims))
+            finished = self._finished()
         except (ValueError, EdgeFlowError) as error:
             show_error(in_words(error))
             return
-        path = self.choose_path(title, finished.proposed_name, suffix)
-        if path is None:
-            return
-        self._say(f"Writing {path.name}…")
-        self.button.setEnabled(False)
-        self.worker.submit(
-            _KEY, write_finished(finished, form, path), self._on_done, self._on_failed
-        )
+        path = self.choose_path(form.title, finished.proposed_name, form.suffix)
+        if path is not None:
+            self._start(finished, form, path)
 
-    def _on_done(self, result: tuple[Path, tuple[str, ...]]) -> None:
-        path, notes = result
-        self._say(f"Exported to {path}")
-        self.button.setEnabled(True)
-        if notes:
-            show_info(f"{path.name} does not hold everything: {'; '.join(notes)}")
+    def _finished(self) -> Finished:
+        image, labels = self._controller.image, self._controller.target
+        if image is None or labels is None:
+            raise ValueError(
+                "expected an image and a Labels layer with objects; finish an object first"
+            )
+        return Finished.of(image, labels, shown_plane(image, self._viewer.dims))
+
+    def _start(self, finished: Finished, form: ExportFormat, path: Path) -> None:
+        values = self.options.values
+        stop = self._stop = threading.Event()
+
+        def run(should_stop: Callable[[], bool]) -> ExportReport | None:
+            """The report; None when it was cancelled."""
+            try:
+                return finished.write(
+                    form.name,
+                    path,
+                    values,
+                    self._report(),
+                    lambda: stop.is_set() or should_stop(),
+                )
+            except Cancelled:
+                return None
+
+        self._show_busy(True)
+        self.line.setText(f"Writing {path.name}…")
+        self.worker.submit(_KEY, run, self._on_done, self._on_failed)
+
+    def _report(self) -> Callable[[float], None]:
+        """Tells the bar, from the worker's thread, no more often than it can show."""
+        shown = -1
+
+        def tell(share: float) -> None:
+            nonlocal shown
+            step = int(share * _STEPS)
+            if step != shown and not self._stop.is_set():
+                shown = step
+                self._progressed.emit(step)
+
+        return tell
+
+    def _on_cancel(self) -> None:
+        self._stop.set()
+        self.cancel.setEnabled(False)
+        self.line.setText("Stopping…")
+
+    def _on_done(self, report: ExportReport | None) -> None:
+        self._show_busy(False)
+        if report is None:
+            self.line.setText("Cancelled; nothing was exported.")
+            return
+        (path,) = report.paths
+        self.line.setText(f"Exported to {path}")
+        if report.notes:
+            show_info(f"{path.name} does not hold everything: {'; '.join(report.notes)}")
 
     def _on_failed(self, error: Exception) -> None:
-        self._say("Nothing was exported; see the message.")
-        self.button.setEnabled(True)
+        self._show_busy(False)
+        self.line.setText("Nothing was exported; see the message.")
         show_error(in_words(error))
 
-    def _say(self, text: str) -> None:
-        self.line.setText(text)
-        self.line.setVisible(True)
-
-    def close_down(self) -> None:
-        """Let the thread end; a file that is being written is finished first."""
-        self.worker.close()
+    def _show_busy(self, is_busy: bool) -> None:
+        self.button.setEnabled(not is_busy)
+        self.formats.setEnabled(not is_busy)
+        self.options.setEnabled(not is_busy)
+        self.cancel.setEnabled(is_busy)
+        self.cancel.setVisible(is_busy)
+        self.bar.setVisible(is_busy)
+        self.bar.setValue(0)

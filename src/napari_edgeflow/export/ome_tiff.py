@@ -1,0 +1,79 @@
+"""Labels as OME-TIFF for ImageJ, Fiji and others: uint16 where it holds them, with pixel size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_edgeflow._files import written_whole
+from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo
+from napari_edgeflow.export.pictures import CLASSIC_TIFF_BYTES, TILE, label_tiles
+from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
+from napari_edgeflow.export.views import objects_only
+
+_OME_UNITS = {
+    "um": "µm", "µm": "µm", "μm": "µm", "micrometer": "µm", "micrometre": "µm", "micron": "µm",
+    "nm": "nm", "nanometer": "nm", "mm": "mm", "millimeter": "mm", "cm": "cm", "m": "m",
+    "meter": "m", "metre": "m",
+}  # fmt: skip
+_PER_CENTIMETRE = {"nm": 1e7, "µm": 1e4, "mm": 10.0, "cm": 1.0, "m": 0.01}
+
+
+def write_ome_tiff(
+    path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
+) -> tuple[str, ...]:
+    """What the file could not hold, in words.
+
+    Pixels have the ids of their objects, uint16 up to 65 535 and uint32 beyond. The pixel size is
+    in the OME metadata and in the TIFF's resolution. Written tile by tile.
+
+    Raises:
+        Cancelled: The run says so; nothing is left behind.
+        ExportError: The file cannot be written.
+    """
+    labels = objects_only(annotated)
+    dtype = np.dtype(np.uint16 if labels.highest <= np.iinfo(np.uint16).max else np.uint32)
+    size = labels.shape[0] * labels.shape[1] * dtype.itemsize
+    with written_whole(path) as file:
+        tifffile.imwrite(
+            file,
+            label_tiles(labels, dtype, run),
+            shape=labels.shape,
+            dtype=dtype,
+            tile=(TILE, TILE),
+            photometric="minisblack",
+            compression="zlib",
+            bigtiff=size > CLASSIC_TIFF_BYTES,
+            ome=True,
+            software="napari-edgeflow",
+            **_pixel_size(annotated.image),
+        )
+    notes = ["classes and names are not in a label image"] if annotated.objects else []
+    if dtype == np.uint32:
+        notes.append(
+            f"ids up to {labels.highest} need 32 bits: Fiji opens the file through Bio-Formats only"
+        )
+    if annotated.image.place is not None or annotated.image.georeference is not None:
+        notes.append("the place on the map is not in an OME-TIFF; label_tiff and label_cog keep it")
+    return tuple(notes)
+
+
+def _pixel_size(image: ImageInfo) -> dict[str, Any]:
+    """Arguments of tifffile's writer: OME metadata, and resolution where the unit has one."""
+    metadata: dict[str, Any] = {"axes": "YX", "Name": image.name}
+    unit = _OME_UNITS.get(image.unit.lower())
+    if image.pixel_size_yx is None or unit is None:
+        return {"metadata": metadata}
+    height, width = image.pixel_size_yx
+    metadata |= {
+        "PhysicalSizeY": height,
+        "PhysicalSizeYUnit": unit,
+        "PhysicalSizeX": width,
+        "PhysicalSizeXUnit": unit,
+    }
+    per_cm = _PER_CENTIMETRE[unit]
+    resolution = (per_cm / width, per_cm / height)
+    return {"metadata": metadata, "resolution": resolution, "resolutionunit": "CENTIMETER"}
