@@ -47,17 +47,21 @@ def check_size(shape: tuple[int, ...], plane: Plane) -> None:
     if plane.shape[0] * plane.shape[1] > MAX_PLANE_PX:
         raise ValueError(
             f"expected an image of at most 4096 × 4096 px for committing, got {plane.shape[0]} × "
-            f"{plane.shape[1]} px (array {shape}); the label store for large rasters comes in a "
-            "later version. The preview works: crop the image to keep objects"
+            f"{plane.shape[1]} px (array {shape}), and labels on disk hold one plane, no "
+            "stack. The preview works: open one plane of the image to keep objects"
         )
+
+
+def labels_name(image: Any, taken: set[str]) -> str:
+    """What the layer of an image's objects is called."""
+    return LABELS_NAME if LABELS_NAME not in taken else f"{LABELS_NAME} · {image.name}"
 
 
 def new_labels(image: Any, taken: set[str]) -> Labels:
     """An empty Labels layer over ``image``, with the same scale, rotation and the like."""
-    name = LABELS_NAME if LABELS_NAME not in taken else f"{LABELS_NAME} · {image.name}"
     return Labels(
         np.zeros(layer_shape(image), np.uint32),
-        name=name,
+        name=labels_name(image, taken),
         scale=image.scale,
         translate=image.translate,
         rotate=image.rotate,

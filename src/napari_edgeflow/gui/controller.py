@@ -229,6 +229,13 @@ class Controller:
                 self._runner.request(binding, active)
         self.changed.emit()
 
+    def look_again(self) -> None:
+        """Ask for the masks of all active objects anew: the image has other bands."""
+        for binding in self._bindings:
+            for active in binding.objects.values():
+                self._runner.request(binding, active)
+        self.changed.emit()
+
     def load_model(self) -> None:
         """Load the model before the first click needs it."""
         self._runner.load_model()

@@ -22,7 +22,7 @@ from napari_edgeflow._types import BoolArray, Window
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex
-from napari_edgeflow.annotation.store import LabelStore
+from napari_edgeflow.annotation.store import LabelStore, MarkedStore
 from napari_edgeflow.errors import JournalError
 from napari_edgeflow.gui.label_view import LabelView
 from napari_edgeflow.gui.messages import Messages, in_words
@@ -278,9 +278,15 @@ class Project:
         return _Step(history.redo(), True, Snapshot.of(history))
 
     def _close(self) -> None:
-        log = None if self._opened is None else self._opened.history.log
-        if log is not None and hasattr(log, "close"):
-            log.close()
+        if self._opened is None:
+            return
+        store, log = self._opened.history.store, self._opened.history.log
+        try:
+            if isinstance(store, MarkedStore):
+                store.flush()
+        finally:
+            if hasattr(log, "close"):
+                log.close()
 
     # --- back on the Qt thread ---------------------------------------------------------------
 

@@ -25,7 +25,8 @@ from napari_edgeflow.annotation.objects import (
 from napari_edgeflow.annotation.objects import Labels as LabelIds
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore, StoredPlane
 from napari_edgeflow.gui.commit import MAX_PLANE_PX, check_size, check_target
-from napari_edgeflow.gui.label_view import ArrayView, plane_index
+from napari_edgeflow.gui.label_view import ArrayView, LabelView, plane_index
+from napari_edgeflow.gui.large_labels import StoreView, needs_store, open_store
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import Binding
 from napari_edgeflow.gui.planes import Plane, layer_shape
@@ -81,8 +82,9 @@ class Projects:
         Raises:
             ValueError: Objects of this image cannot be written to it.
         """
-        check_target(layer, layer_shape(binding.image))
         known = [project for project in self._projects if project.layer is layer]
+        if not any(project.image is binding.image for project in known):
+            check_target(layer, layer_shape(binding.image))
         if known:
             self._give(binding, known[0])
             return
@@ -101,14 +103,16 @@ class Projects:
         """
         project = self.of(binding)
         if project.layer is None:
-            check_size(layer_shape(binding.image), plane)
+            _check_size(layer_shape(binding.image), plane)
         project.view.ensure()
         return project
 
     def prepare(self, binding: Binding) -> None:
         """Make a small layer before the first object needs it, as napari takes its time."""
         project = self.of(binding)
-        if project.layer is None and math.prod(layer_shape(binding.image)) <= MAX_PLANE_PX:
+        if isinstance(project.view, StoreView):
+            project.view.prepare()
+        elif project.layer is None and math.prod(layer_shape(binding.image)) <= MAX_PLANE_PX:
             project.view.ensure()
 
     def forget_layer(self, layer: Any) -> str:
@@ -167,11 +171,16 @@ class Projects:
         info = image_info(binding.image)
         self._add(
             binding,
-            ArrayView(self._viewer, binding.image),
+            self._view(binding.image),
             partial(_begin, shape, info, self.classes),
         )
 
-    def _add(self, binding: Binding, view: ArrayView, open_history: Callable[[], Opened]) -> None:
+    def _view(self, image: Any) -> LabelView:
+        if needs_store(layer_shape(image)):
+            return StoreView(self._viewer, image, self._messages)
+        return ArrayView(self._viewer, image)
+
+    def _add(self, binding: Binding, view: LabelView, open_history: Callable[[], Opened]) -> None:
         project = Project(
             binding.image,
             view,
@@ -207,6 +216,11 @@ def planes_of(shape: tuple[int, ...]) -> tuple[PlaneIndex, ...]:
     return tuple((*index, None, None) for index in np.ndindex(*shape[:-2]))
 
 
+def _check_size(shape: tuple[int, ...], plane: Plane) -> None:
+    if not needs_store(shape):
+        check_size(shape, plane)
+
+
 def _shown(binding: Binding) -> PlaneIndex:
     plane = binding.shown_plane
     return () if plane is None else plane_index(plane)
@@ -214,10 +228,13 @@ def _shown(binding: Binding) -> PlaneIndex:
 
 def _begin(shape: tuple[int, ...], info: ImageInfo, classes: ClassList) -> Opened:
     """A history without objects."""
-    is_large = shape[-2] * shape[-1] > MAX_PLANE_PX
-    store: LabelStore = (
-        _NoLabels(info.shape) if is_large else ArrayStore(np.zeros(shape, np.uint32))
-    )
+    store: LabelStore
+    if needs_store(shape):
+        store, _ = open_store(None, info.shape, is_new=True)
+    elif shape[-2] * shape[-1] > MAX_PLANE_PX:
+        store = _NoLabels(info.shape)
+    else:
+        store = ArrayStore(np.zeros(shape, np.uint32))
     return Opened(History.begin(MemoryLog(), info, store, State(classes), ()))
 
 
