@@ -26,6 +26,7 @@ from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.weights import WeightsPanel
 from napari_edgeflow.gui.shortcuts import Shortcuts
 
@@ -77,8 +78,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self.image_box.close_down,
             self.labels_box.close_down,
             self.weights.close_down,
-            self.finetune.close_down,
-            self.export.close_down,
+            *(panel.close_down for _, panel in self.panels),
             partial(self.controller.changed.disconnect, self._refresh),
             self.controller.close,
         )
@@ -134,7 +134,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         )
         self.undo_button = button(
             "Undo",
-            "Take back the last click, move or deletion; without clicks, the last object"
+            "Take back the last step: a click, an object, an edit of classes or labels"
             + hint("undo"),
             control.undo,
         )
@@ -172,10 +172,16 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.export = ExportPanel(self.viewer, control)
         self.finetune = FinetunePanel(self.viewer, control)
         self.finetune.model_added.connect(self._on_improved)
+        # Title and panel of every section; a panel takes viewer and controller and closes down
+        self.panels: list[tuple[str, Any]] = [
+            ("Export", self.export),
+            ("Improve on my objects", self.finetune),
+        ]
 
     def _build_lines(self) -> None:
         self.object_line = text_line("The object that is clicked, and the id it will get")
         self.device_line = text_line("Model, device and precision that the network runs with")
+        self.saved_line = text_line("Where your steps are saved; shown once they are on disk")
         self.status_line = text_line("What happened last")
         self.timings_line = text_line("Milliseconds of the last click, step by step")
         self.progress = QProgressBar()
@@ -205,13 +211,13 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             row(self.undo_button, self.redo_button),
             row(self.reset_button, self.cancel_button),
             self.correct_button,
-            self.export,
             self.progress,
             self.object_line,
             self.status_line,
             self.timings_line,
             self.device_line,
-            self.finetune,
+            self.saved_line,
+            Sections(self.panels, is_open=("Export",)),
         ):
             layout.addWidget(part)
         layout.addStretch(1)
@@ -290,18 +296,31 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             return
         control = self.controller
         active = control.active
-        self.undo_button.setEnabled(control.can_undo)
-        self.redo_button.setEnabled(control.can_redo)
+        self._show_steps()
         self.reset_button.setEnabled(active is not None)
         self.next_button.setEnabled(active is not None and not active.is_finishing)
         self.cancel_button.setEnabled(control.worker.is_busy)
         self.correct_button.setEnabled(control.target is not None and control.image is not None)
+        if control.image is not None and self.image_box.layer is not control.image:
+            self.image_box.choose(control.image)
         if self.labels_box.layer is not control.target:
             self.labels_box.choose(control.target)
         self.object_line.setText(control.object_line)
         self.status_line.setText(control.status)
         self.timings_line.setText(str(control.timings or ""))
         self.device_line.setText(control.device_line)
+        self.saved_line.setText(control.project.saved_line if control.project else "")
+
+    def _show_steps(self) -> None:
+        """What undo and redo would do, on their buttons."""
+        project = self.controller.project
+        for one, name, title in (
+            (self.undo_button, "Undo", project.undo_title if project else ""),
+            (self.redo_button, "Redo", project.redo_title if project else ""),
+        ):
+            one.setEnabled(bool(title))
+            tip = f"{name}: {title}" if title else f"There is nothing to {name.lower()}"
+            one.setToolTip(tip + self.shortcuts.hint(name.lower()))
 
     # --- end -------------------------------------------------------------------------------
 
