@@ -121,3 +121,33 @@ def test_files_that_hold_no_classes(
         read_classes(path)
     with pytest.raises(AnnotationError):
         read_classes(tmp_path / "missing.json")
+
+
+def test_another_list_keeps_the_classes_that_objects_have() -> None:
+    mine = ClassList().add("cell").add("nucleus").add("debris")
+    others = ClassList((ObjectClass(1, "cell", (1, 2, 3), 2), ObjectClass(9, "mito", (4, 5, 6), 1)))
+    merged = mine.replaced_by(others, {1, 2})
+    assert [(c.id, c.name, c.shortcut) for c in merged] == [
+        (1, "cell", 2), (9, "mito", 1), (2, "nucleus", None),
+    ]  # fmt: skip
+    assert merged.get(1).color == (1, 2, 3)
+    assert mine.replaced_by(others, ()) == others
+
+
+@pytest.mark.parametrize(
+    "other", [ObjectClass(2, "axon", (0, 0, 0)), ObjectClass(5, "nucleus", (0, 0, 0))]
+)
+def test_a_class_in_use_never_comes_to_mean_something_else(other: ObjectClass) -> None:
+    mine = ClassList().add("cell").add("nucleus")
+    with pytest.raises(ValueError, match="class 2 to be 'nucleus', which objects have"):
+        mine.replaced_by(ClassList((other,)), {2})
+    assert mine.replaced_by(ClassList((other,)), {1}).get(other.id) == other
+
+
+def test_digits_are_given_where_there_are_none() -> None:
+    many = ClassList(tuple(ObjectClass(i, f"c{i}", (0, 0, 0)) for i in range(1, 13)))
+    assert [c.shortcut for c in many.with_digits()] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, None, None]
+    few = ClassList(many.classes[:2])
+    assert [c.shortcut for c in few.with_digits()] == [1, 2]
+    own = few.set_shortcut(2, 7)
+    assert own.with_digits() == own

@@ -7,7 +7,7 @@ shortcuts too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ PALETTE: tuple[Rgb, ...] = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
     (0, 114, 178), (213, 94, 0), (204, 121, 167),
 )  # fmt: skip
+
+_DIGITS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class ClassList:
         """With a new class at the end: the next id, an unused colour and digit."""
         new_id = max((c.id for c in self.classes), default=0) + 1
         taken = {c.shortcut for c in self.classes}
-        digit = next((d for d in (1, 2, 3, 4, 5, 6, 7, 8, 9, 0) if d not in taken), None)
+        digit = next((d for d in _DIGITS if d not in taken), None)
         return ClassList((*self.classes, ObjectClass(new_id, name, color or self._free(), digit)))
 
     def rename(self, class_id: int, name: str) -> ClassList:
@@ -128,6 +130,38 @@ class ClassList:
         """Without one class; what becomes of its objects is for ``commands.remove_class``."""
         gone = self.get(class_id)
         return ClassList(tuple(c for c in self.classes if c != gone))
+
+    def with_digits(self) -> ClassList:
+        """With the digits 1…9, 0 in order for the first ten, when no class has one."""
+        if any(c.shortcut is not None for c in self.classes):
+            return self
+        first = zip(self.classes, _DIGITS, strict=False)
+        return ClassList(
+            tuple(replace(c, shortcut=d) for c, d in first) + self.classes[len(_DIGITS) :]
+        )
+
+    def replaced_by(self, others: ClassList, used: Collection[int]) -> ClassList:
+        """The other list, and after it those classes in use that it lacks.
+
+        Args:
+            others: For instance of a file.
+            used: Ids of the classes that objects have.
+
+        Raises:
+            ValueError: An id or a name in use means something else in the other list.
+        """
+        kept = []
+        for mine in (c for c in self.classes if c.id in used):
+            other = others.get(mine.id) if mine.id in others else others.named(mine.name)
+            if other is not None and (other.id, other.name) != (mine.id, mine.name):
+                raise ValueError(
+                    f"expected class {mine.id} to be {mine.name!r}, which objects have, got "
+                    f"{other.id} {other.name!r}; rename the class here, or edit the other list"
+                )
+            if other is None:
+                is_free = all(c.shortcut != mine.shortcut for c in others)
+                kept.append(mine if is_free else replace(mine, shortcut=None))
+        return ClassList((*others, *kept))
 
     def _put(self, changed: ObjectClass) -> ClassList:
         return ClassList(tuple(changed if c.id == changed.id else c for c in self.classes))
