@@ -108,6 +108,7 @@ def test_keys_drive_the_widget(open_widget: OpenWidget, settle: Settle) -> None:
     click(widget.viewer, (15, 20))
     settle(widget.controller)
     QTest.keyClick(window, Qt.Key.Key_U)
+    settle(widget.controller)
     assert widget.controller.binding.log.planes == ()
     QTest.keyClick(window, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
     settle(widget.controller)
