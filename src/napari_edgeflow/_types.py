@@ -160,23 +160,95 @@ class PostProcessing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MaskPatch:
+    """A mask at a resolution of its own.
+
+    Attributes:
+        window: What it covers, level-0 pixels.
+        mask: ``(h, w) bool``: cell (i, j) stands for the level-0 pixels from
+            (window.y0 + i · scale, window.x0 + j · scale) on, ``scale`` of them along each
+            axis, fewer at the window's end.
+        scale: Side of a cell in level-0 pixels.
+    """
+
+    window: Window
+    mask: BoolArray
+    scale: int = 1
+
+    def paste(self, out: BoolArray, window: Window, scale: int = 1) -> None:
+        """Puts the cells at the centres of the window's cells into ``out``, where there are any.
+
+        Args:
+            out: ``(h, w) bool`` of the window, in cells of ``scale`` pixels.
+            window: Level-0 pixels.
+            scale: Side of its cells.
+        """
+        ours = ((self.window.y0, self.window.y1), (self.window.x0, self.window.x1))
+        theirs = ((window.y0, window.y1), (window.x0, window.x1))
+        picked, placed = [], []
+        for (start, stop), (first, end), count in zip(ours, theirs, out.shape, strict=True):
+            centres = np.minimum(first + np.arange(count) * scale + scale // 2, end - 1)
+            inside = (centres >= start) & (centres < stop)
+            placed.append(np.flatnonzero(inside))
+            picked.append((centres[inside] - start) // self.scale)
+        if placed[0].size and placed[1].size:
+            rows, columns = (slice(int(part[0]), int(part[-1]) + 1) for part in placed)
+            out[rows, columns] = self.mask[np.ix_(*picked)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What the network says after the clicks so far.
+
+    Of a window too large for an array of level-0 pixels, probabilities and mask are kept in
+    square cells of ``scale`` pixels; ``mask_in`` gives the pixels of any part.
 
     Attributes:
         window: The part of the raster that was looked at, level-0 pixels.
         probs: ``(h, w) float32 in [0, 1]``: probability of the object, of the window.
         mask: ``(h, w) bool``: the object after threshold and post-processing.
         score: Mean confidence inside the mask, in [0, 1]; 0 for an empty mask.
+        scale: Side in level-0 pixels of what one value of ``probs`` and ``mask`` stands for; the
+            cells at the window's end may be cut.
+        grain_px: Side in level-0 pixels of what the network saw as one pixel where the outline
+            is; the outline is no finer than that.
+        patches: Parts of the mask at a finer scale, over ``mask``; later ones over earlier ones.
     """
 
     window: Window
     probs: FloatArray
     mask: BoolArray
     score: float
+    scale: int = 1
+    grain_px: float = 1.0
+    patches: tuple[MaskPatch, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """True when ``mask`` holds every level-0 pixel of the window."""
+        return self.scale == 1 and not self.patches
+
+    @property
+    def area_px(self) -> int:
+        """Level-0 pixels of the mask; to the nearest cell where it is kept in cells."""
+        return int(np.count_nonzero(self.mask)) * self.scale**2
+
+    def mask_in(self, window: Window, scale: int = 1) -> BoolArray:
+        """``(⌈h / scale⌉, ⌈w / scale⌉) bool``: the mask in a window; False beyond its own.
+
+        Args:
+            window: Level-0 pixels.
+            scale: Side in level-0 pixels of the cells wanted; each shows the pixel at its centre.
+        """
+        shape = -(-window.height // scale), -(-window.width // scale)
+        mask = np.zeros(shape, dtype=bool)
+        for patch in (MaskPatch(self.window, self.mask, self.scale), *self.patches):
+            if patch.window.intersect(window) is not None:
+                patch.paste(mask, window, scale)
+        return mask
 
     def full_mask(self, shape: tuple[int, int]) -> BoolArray:
         """``shape`` bool array of the whole raster with the mask at its place."""
         full = np.zeros(shape, dtype=bool)
-        full[self.window.slices] = self.mask
+        full[self.window.slices] = self.mask if self.is_whole else self.mask_in(self.window)
         return full

@@ -392,29 +392,6 @@ def test_network_shape_keeps_area_and_aspect(
     assert network_shape(window, 256) == expected
 
 
-def _wide_raster() -> AnyArray:
-    """20 000 px square that takes one pixel of memory."""
-    return np.broadcast_to(np.uint8(90), (20_000, 20_000))
-
-
-def test_clicks_too_far_apart_are_refused_and_change_nothing(predictor: ColourPredictor) -> None:
-    session = Session(_wide_raster(), predictor, field_of_view=64)
-    before = session.add_click(10, 10)
-    with pytest.raises(RasterError, match="at most 4096 px"):
-        session.add_click(19_999, 19_999)
-    assert session.prediction is before
-    assert session.clicks == (Click(10, 10),)
-    near = session.add_click(3_000, 10, is_positive=False)
-    assert near.window.contains(Click(3_000, 10))
-
-
-def test_start_mask_that_is_too_large_is_refused(predictor: ColourPredictor) -> None:
-    session = Session(_wide_raster(), predictor, field_of_view=64)
-    with pytest.raises(RasterError, match="at most 4096 px"):
-        session.start_from(np.ones((5, 5_000), bool), Window(0, 0, 5, 5_000))
-    assert session.prediction is None
-
-
 def test_window_grows_while_the_object_runs_out_of_it(predictor: ColourPredictor) -> None:
     image = np.full((200, 800, 3), 90, np.uint8)
     image[90:110, 100:700] = (220, 0, 0)

@@ -19,13 +19,12 @@ from napari_edgeflow._types import (
     Window,
 )
 from napari_edgeflow.clicks.encode import kind_index
-from napari_edgeflow.errors import RasterError
 from napari_edgeflow.inference.cascade import step_computer
 from napari_edgeflow.inference.cleaning import clean_mask, mask_box
-from napari_edgeflow.inference.postprocess import PLAIN, probs_to_mask
+from napari_edgeflow.inference.grid import Grid
+from napari_edgeflow.inference.postprocess import PLAIN
 from napari_edgeflow.inference.predictor import SupportsPredict
 from napari_edgeflow.inference.steps import Run, Seen, Start, Step
-from napari_edgeflow.inference.zoom import MAX_WINDOW_PX
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
@@ -187,7 +186,7 @@ class Session:
         Raises:
             ValueError: The click lies outside the raster, the model does not take its kind,
                 or it is the object's first and on its boundary.
-            RasterError: The pixels cannot be read, or the clicks span more than 4096 px.
+            RasterError: The pixels cannot be read.
         """
         prediction = self.set_clicks((*self.clicks, Click(y, x, is_positive, is_boundary)))
         if prediction is None:
@@ -256,7 +255,6 @@ class Session:
 
         Raises:
             ValueError: The mask is empty, not bool, or not of the window's shape.
-            RasterError: It spans more than 4096 px.
         """
         height, width = self.source.shape
         window = window or Window(0, 0, height, width)
@@ -271,13 +269,8 @@ class Session:
         box = mask_box(mask, window)
         if box is None:
             raise ValueError("the mask to start from is empty: it needs at least one pixel")
-        if max(box.shape) > MAX_WINDOW_PX:
-            raise RasterError(
-                f"the mask to start from spans {max(box.shape)} px, and at most {MAX_WINDOW_PX} px "
-                "can be looked at together; cut it into smaller objects"
-            )
         self._begin(self._field_of_view)
-        self._start = Start(box, mask[box.relative_to(window).slices].copy())
+        self._start = Start.of(box, mask[box.relative_to(window).slices].copy())
         self._refresh()
         if self._prediction is None:
             raise RuntimeError("a start mask always gives a prediction")
@@ -359,10 +352,13 @@ class Session:
     def _start_prediction(self) -> Prediction | None:
         if self._start is None:
             return None
-        probs = self._start.mask.astype(np.float32)
-        window = self._start.window
-        mask = clean_mask(self._start.mask, window, (), self._postprocessing)
-        return Prediction(window, probs, mask, 1.0)
+        start = self._start
+        grid = Grid(start.window, start.scale)
+        settings = grid.settings(self._postprocessing)
+        mask = clean_mask(start.mask, grid.cells, (), settings)
+        fine = start.fine if np.array_equal(mask, start.mask) else ()
+        probs = start.mask.astype(np.float32)
+        return Prediction(start.window, probs, mask, 1.0, start.scale, patches=fine)
 
     def _from_step(self, step: Step) -> Prediction:
         seen, window = self._seen, step.view.window
@@ -373,9 +369,11 @@ class Session:
         if seen is not None and seen.clicks == self.clicks and self._postprocessing == PLAIN:
             mask = seen.mask.copy()
         else:
-            mask = probs_to_mask(probs, window, self.clicks, self._postprocessing)
+            mask = step.mask(probs, self.clicks, self._postprocessing)
         score = float(probs[mask].mean()) if mask.any() else 0.0
-        return Prediction(window, probs, mask, score)
+        grid = step.grid
+        pixels = grid.disobeyed(mask, self.clicks)
+        return Prediction(window, probs, mask, score, grid.scale, step.grain_px, pixels)
 
 
 def _check_stretch(stretch: Stretch, n_bands: int) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
+from napari_edgeflow._types import BoolArray, Click, FloatArray, MaskPatch, PostProcessing, Window
 from napari_edgeflow.clicks.simulate import next_click
 from napari_edgeflow.errors import Cancelled, RasterError
 from napari_edgeflow.inference.cleaning import mask_box
-from napari_edgeflow.inference.postprocess import probs_to_mask
+from napari_edgeflow.inference.grid import Grid
+from napari_edgeflow.inference.postprocess import PLAIN, probs_to_mask
 from napari_edgeflow.inference.predictor import (
     GLANCE_SIDE_PX,
     SupportsPredict,
@@ -30,6 +31,7 @@ from napari_edgeflow.inference.zoom import (
     touched_window,
     window_at_level,
 )
+from napari_edgeflow.raster.decimate import read_for_size
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch
 
@@ -40,17 +42,52 @@ CLOSER_BELOW = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """A mask made elsewhere: ``(h, w) bool`` of its window, which is its box."""
+    """A mask made elsewhere: ``(h, w) bool`` of its window, which is its box.
+
+    Attributes:
+        window: Level-0 pixels.
+        mask: In cells of ``scale`` pixels.
+        scale: Side of a cell in level-0 pixels.
+        fine: The mask pixel by pixel, where the cells are larger.
+    """
 
     window: Window
     mask: BoolArray
+    scale: int = 1
+    fine: tuple[MaskPatch, ...] = ()
+
+    @classmethod
+    def of(cls, box: Window, mask: BoolArray) -> Start:
+        """From the ``(h, w) bool`` mask of its box, which is not copied."""
+        grid, patch = Grid.of(box), MaskPatch(box, mask)
+        if grid.scale == 1:
+            return cls(box, mask)
+        cells = np.zeros(grid.shape, dtype=bool)
+        patch.paste(cells, box, grid.scale)
+        return cls(box, cells, grid.scale, (patch,))
 
     def innermost(self) -> Click:
         """A positive click on the mask's pixel that lies farthest from its border."""
         click = next_click(self.mask, np.zeros_like(self.mask))
         if click is None:
             raise RuntimeError("a mask to start from has at least one pixel")
-        return Click(click.y + self.window.y0, click.x + self.window.x0)
+        middle = self.scale // 2
+        return Click(
+            min(click.y * self.scale + middle + self.window.y0, self.window.y1 - 1),
+            min(click.x * self.scale + middle + self.window.x0, self.window.x1 - 1),
+        )
+
+    def seen_in(self, view: View) -> FloatArray:
+        """``(h, w) float32 in [0, 1]``: how much of each pixel of the view's input is mask."""
+        grid = Grid.of(view.window)
+        whole = np.zeros(grid.shape, dtype=bool)
+        self.patch.paste(whole, view.window, grid.scale)
+        return resample(whole.astype(np.float32), view.shape)
+
+    @property
+    def patch(self) -> MaskPatch:
+        """The mask and its place."""
+        return MaskPatch(self.window, self.mask, self.scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +108,29 @@ class Step:
     box: Window | None
     whole: Window | None = None
 
+    @property
+    def grid(self) -> Grid:
+        """The cells in which probabilities and mask of the view's window are kept."""
+        return Grid.of(self.view.window)
+
+    @property
+    def grain_px(self) -> float:
+        """Side in level-0 pixels of a pixel of the network's input."""
+        return max(1.0, *(1 / scale for scale in self.view.scale_yx))
+
     def window_probs(self) -> FloatArray:
-        """``(h, w) float32 in [0, 1]`` of the view's window, one value a level-0 pixel."""
-        values = resample(self.logits, self.view.window.shape)
+        """``(h, w) float32 in [0, 1]`` of the view's window, one value a cell of its grid."""
+        values = self.grid.spread(self.logits)
         with np.errstate(over="ignore"):
             probs = 1 / (1 + np.exp(-values))
         return probs.astype(np.float32, copy=False)
+
+    def mask(
+        self, probs: FloatArray, clicks: Sequence[Click], settings: PostProcessing
+    ) -> BoolArray:
+        """``(h, w) bool``: ``window_probs`` after post-processing."""
+        grid = self.grid
+        return probs_to_mask(probs, grid.cells, grid.to_cells(clicks), grid.settings(settings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,12 +142,14 @@ class Seen:
         clicks: With which it was post-processed.
         probs: ``(h, w) float32 in [0, 1]`` of the step's window.
         mask: ``(h, w) bool`` of it by the default post-processing.
+        box: The mask's box in level-0 pixels, None when it is empty.
     """
 
     logits: FloatArray
     clicks: tuple[Click, ...]
     probs: FloatArray
     mask: BoolArray
+    box: Window | None
 
 
 @dataclass(slots=True)
@@ -193,12 +249,7 @@ class StepComputer:
     def start_prior(self, start: Start, window: Window) -> tuple[View, FloatArray]:
         """The window's view, and the prior for the mask to start from at its input size."""
         view = self._view(window)
-        whole = np.zeros(view.window.shape, np.float32)
-        common = start.window.intersect(view.window)
-        if common is not None:
-            part = start.mask[common.relative_to(start.window).slices]
-            whole[common.relative_to(view.window).slices] = part
-        return view, self.predictor.prior_from_mask(resample(whole, view.shape) > DECISION)
+        return view, self.predictor.prior_from_mask(start.seen_in(view) > DECISION)
 
     def _glance(self, window: Window, click: Click, run: Run) -> Window | None:
         """The box of what the click seems to mean, None when nothing answers it."""
@@ -208,7 +259,7 @@ class StepComputer:
         logits = self.predictor.glance(image, [view.to_input(click)])
         run.network_s += time.perf_counter() - began
         seen = _see(Step(view, _finite(logits), logits, None), (click,))
-        return mask_box(seen.mask, view.window)
+        return seen.box
 
     def look(
         self,
@@ -230,7 +281,7 @@ class StepComputer:
         run.network_s += time.perf_counter() - began
         step = Step(view, _finite(raw.logits), raw.prior, None)
         run.seen = _see(step, clicks)
-        return replace(step, box=mask_box(run.seen.mask, view.window))
+        return replace(step, box=run.seen.box)
 
     def _read(self, window: Window, run: Run, side: int | None = None) -> tuple[View, FloatArray]:
         """The view of a window, its input as large as a square of ``side``, and its pixels.
@@ -244,7 +295,9 @@ class StepComputer:
         view = self._view(window, side)
         began = time.perf_counter()
         at_level = window_at_level(view, self.source.levels)
-        pixels = self.source.read(at_level, view.level, self.bands)
+        pixels = read_for_size(
+            self.source, at_level, view.level, self.bands, view.shape, should_stop=run.should_stop
+        )
         image = np.clip(resample(self.stretch.apply(pixels), view.shape), 0, 1)
         run.read_s += time.perf_counter() - began
         return view, image
@@ -267,4 +320,6 @@ def _finite(logits: FloatArray) -> FloatArray:
 def _see(step: Step, clicks: tuple[Click, ...]) -> Seen:
     """The step's object by the default post-processing, whatever the user's."""
     probs = step.window_probs()
-    return Seen(step.logits, clicks, probs, probs_to_mask(probs, step.view.window, clicks))
+    mask = step.mask(probs, clicks, PLAIN)
+    grid = step.grid
+    return Seen(step.logits, clicks, probs, mask, grid.to_window(mask_box(mask, grid.cells)))

@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 
 from napari_edgeflow._types import BoolArray, Click, FloatArray, Window
-from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.source import Level
 
 MIN_WINDOW_PX = 32
-MAX_WINDOW_PX = 4096
 DEFAULT_VIEW_PX = 1024
 LARGEST_WHOLE_PX = 2048
 EXPANSION = 1.4
@@ -59,11 +57,11 @@ def first_window(click: Click, shape: tuple[int, int], field_of_view: float | No
         click: The first click.
         shape: (H, W) of the raster.
         field_of_view: Side in level-0 pixels; None: the whole raster up to 2048 px, else
-            1024. Sides above 4096 are cut to that.
+            1024.
     """
     if field_of_view is None:
         field_of_view = max(shape) if max(shape) <= LARGEST_WHOLE_PX else DEFAULT_VIEW_PX
-    side = round(min(max(field_of_view, MIN_WINDOW_PX), MAX_WINDOW_PX))
+    side = round(min(max(field_of_view, MIN_WINDOW_PX), max(*shape, MIN_WINDOW_PX)))
     row, column = click.pixel
     return _square(row + 0.5, column + 0.5, (side, side), shape)
 
@@ -88,24 +86,14 @@ def object_window(
 
     The expansion is 1.4 (RITM's ZoomIn) unless given; the shorter side is at least half the
     longer.
-
-    Raises:
-        RasterError: Box and clicks span more than a window may.
     """
     for click in clicks:
         row, column = click.pixel
         box = box.union(Window(row, column, row + 1, column + 1))
-    if max(box.shape) > MAX_WINDOW_PX:
-        raise RasterError(
-            f"the object and its clicks span {max(box.shape)} px, and at most {MAX_WINDOW_PX} px "
-            "can be looked at together; take back the last click, finish this part of the "
-            "object and click the rest as another one"
-        )
     height = max(box.height * expansion, MIN_WINDOW_PX)
     width = max(box.width * expansion, MIN_WINDOW_PX)
     longer = max(height, width)
     sides = (max(height, longer / 2), max(width, longer / 2))
-    sides = (min(sides[0], MAX_WINDOW_PX), min(sides[1], MAX_WINDOW_PX))
     return _square(
         (box.y0 + box.y1) / 2,
         (box.x0 + box.x1) / 2,
@@ -142,7 +130,7 @@ def keeps_window(old: Window, wanted: Window, clicks: Sequence[Click]) -> bool:
 def touched_window(mask: BoolArray, window: Window, shape: tuple[int, int]) -> Window | None:
     """A window grown by half on the sides where the mask meets its border, None if nowhere.
 
-    Sides on the raster's own border do not count; a window at its largest does not grow.
+    Sides on the raster's own border do not count.
     """
     grow_y, grow_x = window.height // 2, window.width // 2
     y0 = window.y0 - grow_y if window.y0 > 0 and mask[0].any() else window.y0
@@ -150,8 +138,6 @@ def touched_window(mask: BoolArray, window: Window, shape: tuple[int, int]) -> W
     x0 = window.x0 - grow_x if window.x0 > 0 and mask[:, 0].any() else window.x0
     x1 = window.x1 + grow_x if window.x1 < shape[1] and mask[:, -1].any() else window.x1
     if (y0, x0, y1, x1) == (window.y0, window.x0, window.y1, window.x1):
-        return None
-    if max(y1 - y0, x1 - x0) > MAX_WINDOW_PX:
         return None
     return Window(max(y0, 0), max(x0, 0), min(y1, shape[0]), min(x1, shape[1]))
 
