@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
 from napari_edgeflow.errors import Cancelled, EdgeFlowError
@@ -99,7 +100,9 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             if form.group != group:
                 group = form.group
                 self.formats.addItem(group)
-                self.formats.model().item(self.formats.count() - 1).setEnabled(False)
+                entries = self.formats.model()
+                assert isinstance(entries, QStandardItemModel)
+                entries.item(self.formats.count() - 1).setEnabled(False)
             self.formats.addItem(f"  {form.title}", form.name)
             tip = f"Cannot hold: {form.cannot_hold}"
             self.formats.setItemData(self.formats.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
