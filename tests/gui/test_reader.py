@@ -12,12 +12,13 @@ import rasterio
 import tifffile
 import zarr
 
-from napari_edgeflow._types import AnyArray
+from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.bands import VIEW_KEY, layer_view, open_plane
 from napari_edgeflow.gui.planes import plane_image, shown_plane
 from napari_edgeflow.gui.reader import get_reader, read_image
 from napari_edgeflow.raster.bands import preset_bands
+from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.stretch import estimate_stretch
 
@@ -51,13 +52,13 @@ def _satellite(path: Path) -> Path:
 
 def _ome_zarr(path: Path) -> Path:
     """Two channels of three planes, two levels."""
-    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    group: Any = zarr.open_group(str(path), mode="w", zarr_format=3)
     pixels = _random(2, 3, 80, 100, top=900, dtype=np.uint16)
     for name, level in (("0", pixels), ("1", pixels[..., ::2, ::2])):
         group.create_array(name, data=level, chunks=(1, 1, 32, 32))
     axes = [{"name": "c", "type": "channel"}, {"name": "z", "type": "space"}]
     axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
-    datasets = []
+    datasets: list[Any] = []
     for n in range(2):
         scale = {"type": "scale", "scale": [1, 2, 2**n / 2, 2**n / 2]}
         datasets.append({"path": str(n), "coordinateTransformations": [scale]})
@@ -99,6 +100,7 @@ def test_a_map_becomes_true_colour_in_metres(
     assert view is not None
     assert view.bands == (2, 1, 0)
     with open_raster(path) as raster:
+        assert isinstance(raster, ArrayRaster)
         headless = estimate_stretch(raster, preset_bands(raster, "true-colour"))
         expected = headless.apply(raster.read(_whole(raster), bands=(2, 1, 0)))
     assert view.stretch == headless
@@ -106,9 +108,7 @@ def test_a_map_becomes_true_colour_in_metres(
     assert not np.asarray(layer.data)[:20, :20].any()
 
 
-def _whole(raster: Any) -> Any:
-    from napari_edgeflow._types import Window
-
+def _whole(raster: Any) -> Window:
     return Window(0, 0, *raster.shape)
 
 
@@ -142,7 +142,8 @@ def test_channels_become_a_layer_each(
     assert first.scale.tolist() == [1, 0.5, 0.5]
     assert [str(unit) for unit in first.units] == ["pixel", "micrometer", "micrometer"]
     assert tuple(first.axis_labels) == ("z", "y", "x")
-    stored = zarr.open_group(str(path), mode="r")["0"][:]
+    group: Any = zarr.open_group(str(path), mode="r")
+    stored = group["0"][:]
     np.testing.assert_array_equal(np.asarray(layers[1].data[0]), stored[1])
     viewer.dims.set_point(0, 2)
     image = plane_image(layers[1], shown_plane(layers[1], viewer.dims))

@@ -67,7 +67,7 @@ def open_store(
             store = ZarrStore.open(place)
             if store.shape == shape:
                 return store, ()
-    notes = ()
+    notes: tuple[str, ...] = ()
     if place.exists():
         aside = _move_aside(place)
         why = "belonged to another journal" if is_new else "could not be read"

@@ -23,6 +23,7 @@ from napari_edgeflow.raster.rough import RoughLevel
 from napari_edgeflow.raster.stretch import Stretch
 
 LARGEST_COARSE_SIDE = 1536
+LARGEST_SINGLE_SIDE = 4096
 _KEPT_PLANES = 4
 
 
@@ -37,10 +38,11 @@ class LazyRaster:
         """
         self._first = raster
         self.name, self.stack, self.n_bands = raster.name, raster.stack, raster.n_bands
-        self.shape, self.levels, self.details = raster.shape, raster.levels, raster.details
+        self.shape, self.details = raster.shape, raster.details
         self._planes: OrderedDict[tuple[int, ...], ArrayRaster] = OrderedDict()
         self._lock = threading.Lock()
         self._close = weakref.finalize(self, raster.close)
+        self.levels = self.plane((0,) * len(raster.stack)).levels
 
     def plane(self, index: tuple[int, ...] = ()) -> ArrayRaster:
         """One plane as a raster that shares the file; it may outlive the layer, not this object.
@@ -155,7 +157,8 @@ def lazy_levels(
         levels.append(made)
     number, factor = len(raster.levels) - 1, 2
     coarsest = raster.levels[number]
-    while max(coarsest.shape) / factor * 2 > LARGEST_COARSE_SIDE and max(coarsest.shape) > 4096:
+    is_large = max(coarsest.shape) > LARGEST_SINGLE_SIDE
+    while max(coarsest.shape) / factor * 2 > LARGEST_COARSE_SIDE and is_large:
         rough = RoughLevel(coarsest, number, factor, chosen)
         read = _rough_reader(rough, finish)
         levels.append(LazyLevel(raster, rough.shape, read, dtype=dtype, is_rgb=is_rgb))
