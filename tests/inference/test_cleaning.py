@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from skimage.measure import label, regionprops
-from skimage.morphology import disk
+from skimage import measure, morphology
 
 from napari_edgeflow._types import BoolArray, Click, PostProcessing, Window
-from napari_edgeflow.inference import cleaning
 from napari_edgeflow.inference.cleaning import (
+    clean_cut,
     clean_mask,
     fill_holes,
     keep_parts,
@@ -22,6 +24,9 @@ from napari_edgeflow.inference.postprocess import probs_to_mask
 
 WINDOW = Window(10, 20, 74, 84)
 EIGHT = np.ones((3, 3))
+disk: Any = morphology.disk
+label: Any = measure.label
+regionprops: Any = measure.regionprops
 
 
 def _blobs(seed: int, sigma: float = 2.0, shape: tuple[int, int] = (64, 64)) -> BoolArray:
@@ -165,13 +170,13 @@ def test_the_cost_follows_the_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """No step but the box's own search sees more than the object and the smoothing's reach."""
     seen: list[int] = []
     for name in ("filter2D", "floodFill", "connectedComponentsWithStats"):
-        run = getattr(cleaning.cv2, name)
+        run = getattr(cv2, name)
 
         def note(image: BoolArray, *rest: object, _run: object = run, **more: object) -> object:
             seen.append(image.size)
             return _run(image, *rest, **more)  # type: ignore[operator]
 
-        monkeypatch.setattr(cleaning.cv2, name, note)
+        monkeypatch.setattr(cv2, name, note)
     mask = np.zeros((3000, 3000), bool)
     mask[1000:1040, 2000:2040] = mask[1060:1062, 2060:2062] = True
     mask[1010:1015, 2010:2015] = False
@@ -201,3 +206,16 @@ def test_settings_are_checked() -> None:
         PostProcessing(smooth_px=float("inf"))
     with pytest.raises(ValueError, match="at least 0"):
         PostProcessing(min_part_px=-3)
+
+
+def test_a_cut_mask_is_smoothed_as_in_the_whole_image() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[:30, 20:50] = _blobs(5, 2.0, (30, 30))
+    rows, columns = np.nonzero(mask)
+    box = Window(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+    assert box.y0 == 0
+    whole = Window(0, 0, 60, 60)
+    smooth = PostProcessing(smooth_px=4)
+    cut = clean_cut(mask[box.slices], box, (), smooth, whole)
+    assert np.array_equal(cut, clean_mask(mask, whole, (), smooth)[box.slices])
+    assert not np.array_equal(cut, clean_mask(mask[box.slices], box, (), smooth))

@@ -45,6 +45,31 @@ def clean_mask(
     return cleaned
 
 
+def clean_cut(
+    mask: BoolArray,
+    window: Window,
+    clicks: Sequence[Click],
+    settings: PostProcessing,
+    whole: Window,
+) -> BoolArray:
+    """``clean_mask`` of a mask that was cut to its box, as if the rest of the image were there.
+
+    Args:
+        mask: ``(h, w) bool`` of the window; not changed.
+        window: Beyond it the object has no pixel.
+        clicks: In the window's pixels.
+        settings: What to do.
+        whole: The image, in the window's pixels.
+    """
+    reach = math.ceil(settings.smooth_px)
+    top, bottom = reach * (window.y0 > whole.y0), reach * (window.y1 < whole.y1)
+    left, right = reach * (window.x0 > whole.x0), reach * (window.x1 < whole.x1)
+    padded = np.pad(mask, ((top, bottom), (left, right)))
+    around = Window(window.y0 - top, window.x0 - left, window.y1 + bottom, window.x1 + right)
+    cleaned = clean_mask(padded, around, clicks, settings)
+    return cleaned[window.relative_to(around).slices]
+
+
 def to_pixel(click: Click, window: Window) -> tuple[int, int]:
     """(row, column) of the click in the window's own array."""
     row, column = click.pixel

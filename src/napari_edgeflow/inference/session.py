@@ -19,10 +19,11 @@ from napari_edgeflow._types import (
     Window,
 )
 from napari_edgeflow.clicks.encode import kind_index
-from napari_edgeflow.inference.cascade import step_computer
-from napari_edgeflow.inference.cleaning import clean_mask, mask_box
+from napari_edgeflow.inference import refine
+from napari_edgeflow.inference.cascade import finest_stage, step_computer
+from napari_edgeflow.inference.cleaning import clean_cut, mask_box
 from napari_edgeflow.inference.grid import Grid
-from napari_edgeflow.inference.postprocess import PLAIN
+from napari_edgeflow.inference.postprocess import PLAIN, probs_to_mask
 from napari_edgeflow.inference.predictor import SupportsPredict
 from napari_edgeflow.inference.steps import Run, Seen, Start, Step
 from napari_edgeflow.raster.open import open_raster
@@ -30,6 +31,7 @@ from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
 
 KEPT_STEPS = 128
+KEPT_REFINED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Session:
         self._position = 0
         self._start = None
         self._steps.clear()
+        self._refined: OrderedDict[_Key, tuple[Prediction, PostProcessing]] = OrderedDict()
+        self._shown_refined: Prediction | None = None
         self._prediction: Prediction | None = None
         self.timings = Timings()
 
@@ -288,6 +292,68 @@ class Session:
         self.reset()
         return final
 
+    # -- a finer outline -----------------------------------------------------------------
+
+    @property
+    def can_refine(self) -> bool:
+        """True when the network saw the outline at half the raster's resolution, or less."""
+        return refine.is_worthwhile(self._prediction)
+
+    @property
+    def is_refined(self) -> bool:
+        """True while the outline shown was refined."""
+        return self._prediction is not None and self._prediction is self._shown_refined
+
+    def refine(
+        self,
+        progress: refine.Progress = lambda _done, _total: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
+        """The mask with its outline drawn again at native resolution, tile by tile.
+
+        It stays with the clicks: undo and redo find it again; another click begins from the
+        coarse mask. Up to 4096² pixels the threshold and clean-up still run no network; beyond,
+        another threshold shows the coarse mask.
+
+        Args:
+            progress: Called with the tiles done and an estimate of all.
+            should_stop: Asked before every few tiles.
+
+        Raises:
+            ValueError: There is no object yet.
+            Cancelled: ``should_stop`` said so; nothing has changed.
+            RasterError: The pixels cannot be read.
+        """
+        if self._prediction is None:
+            raise ValueError("there is no outline to refine: click on an object first")
+        if not self.can_refine:
+            return self._prediction
+        how = refine.Refinement(
+            finest_stage(self._computer), self.clicks, self._postprocessing, progress, should_stop
+        )
+        found = refine.refine(self._prediction, how)
+        self._refined[self._key(self.clicks)] = found, self._postprocessing
+        while len(self._refined) > KEPT_REFINED:
+            self._refined.popitem(last=False)
+        self._refresh()
+        return found if self._prediction is None else self._prediction
+
+    def unrefine(self) -> Prediction | None:
+        """The mask as it was before ``refine``."""
+        if self._refined.pop(self._key(self.clicks), None) is not None:
+            self._refresh()
+        return self._prediction
+
+    def _refined_prediction(self) -> Prediction | None:
+        """The refined mask of the present clicks and settings, None when there is none."""
+        found, settings = self._refined.get(self._key(self.clicks), (None, None))
+        if found is None or settings == self._postprocessing:
+            return found
+        if not found.is_whole:
+            return None
+        mask = probs_to_mask(found.probs, found.window, self.clicks, self._postprocessing)
+        return replace(found, mask=mask)
+
     # -- computing -----------------------------------------------------------------------
 
     def _check_inside(self, click: Click) -> None:
@@ -342,7 +408,10 @@ class Session:
         """Brings ``prediction`` up to date with clicks, threshold and options."""
         began = time.perf_counter()
         step = self._steps.get(self._key(self.clicks))
-        if step is None:
+        self._shown_refined = self._refined_prediction()
+        if self._shown_refined is not None:
+            self._prediction = self._shown_refined
+        elif step is None:
             self._prediction = self._start_prediction()
         else:
             self._prediction = self._from_step(step)
@@ -355,7 +424,14 @@ class Session:
         start = self._start
         grid = Grid(start.window, start.scale)
         settings = grid.settings(self._postprocessing)
-        mask = clean_mask(start.mask, grid.cells, (), settings)
+        (height, width), seen, cells = self.source.shape, start.window, grid.cells
+        whole = Window(  # reaches beyond the cells where the raster does
+            cells.y0 - (seen.y0 > 0),
+            cells.x0 - (seen.x0 > 0),
+            cells.y1 + (seen.y1 < height),
+            cells.x1 + (seen.x1 < width),
+        )
+        mask = clean_cut(start.mask, cells, (), settings, whole)
         fine = start.fine if np.array_equal(mask, start.mask) else ()
         probs = start.mask.astype(np.float32)
         return Prediction(start.window, probs, mask, 1.0, start.scale, patches=fine)
