@@ -20,11 +20,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_edgeflow.gui.brush_window import BrushWindow
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
+from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.weights import WeightsPanel
@@ -174,6 +177,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.finetune.model_added.connect(self._on_improved)
         # Title and panel of every section; a panel takes viewer and controller and closes down
         self.panels: list[tuple[str, Any]] = [
+            ("Import", ImportPanel(self.viewer, control)),
+            ("Bands and overviews", BandsPanel(self.viewer, control)),
+            ("Paint in large images", BrushWindow(self.viewer, control)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
         ]
