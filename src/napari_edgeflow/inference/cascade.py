@@ -83,3 +83,15 @@ def step_computer(
     if len(stages) == 2:
         return CascadeComputer(*stages)
     raise ValueError(f"expected a model of one or two stages, got {len(stages)}")
+
+
+def finest_stage(computer: ComputesSteps) -> StepComputer:
+    """What looks at the object most closely.
+
+    Raises:
+        TypeError: It is neither a single stage nor a cascade.
+    """
+    last = computer.fine if isinstance(computer, CascadeComputer) else computer
+    if not isinstance(last, StepComputer):
+        raise TypeError(f"expected one or two stages, got {type(computer).__name__}")
+    return last

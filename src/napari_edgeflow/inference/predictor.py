@@ -193,7 +193,29 @@ class Predictor:
                 clicks of this kind.
         """
         with torch.inference_mode():
-            return self._run(*self._inputs(image, clicks, prior))
+            return self._run(*self._inputs(image, clicks, prior))[0]
+
+    def predict_batch(
+        self,
+        images: Sequence[FloatArray],
+        clicks: Sequence[Sequence[Click]],
+        priors: Sequence[FloatArray],
+    ) -> list[RawPrediction]:
+        """Logits and prior for several views of one size, in one run of the network.
+
+        Args:
+            images: ``(h, w, 3) float32 in [0, 1]`` each, RGB.
+            clicks: Of each, in its pixels.
+            priors: ``(h, w) float32 in [0, 1]`` each.
+
+        Raises:
+            ValueError: As of ``predict``.
+        """
+        n_points = max(len(each) for each in clicks)
+        views = zip(images, clicks, priors, strict=True)
+        tensors = [self._inputs(*view, max(n_points, 1)) for view in views]
+        with torch.inference_mode():
+            return self._run(*(torch.cat(parts) for parts in zip(*tensors, strict=True)))
 
     def glance(self, image: FloatArray, clicks: Sequence[Click]) -> FloatArray:
         """``(h, w) float32``: mask logits without refinement, to find where the object is.
@@ -225,7 +247,11 @@ class Predictor:
             self.glance(np.zeros((*shape, 3), np.float32), [click])
 
     def _inputs(
-        self, image: FloatArray, clicks: Sequence[Click], prior: FloatArray | None
+        self,
+        image: FloatArray,
+        clicks: Sequence[Click],
+        prior: FloatArray | None,
+        n_points: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Image, click maps, prior and points as the network takes them, on its device."""
         height, width = image.shape[:2]
@@ -234,7 +260,7 @@ class Predictor:
         elif prior.shape != (height, width):
             raise ValueError(f"prior must be {(height, width)} like the image, got {prior.shape}")
         maps = click_maps(clicks, (height, width), self._spec)
-        points = point_list(clicks, self._spec)
+        points = point_list(clicks, self._spec, n_points)
         pixels = self._to_device(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))
         return (
             pixels[None].contiguous(memory_format=torch.channels_last),
@@ -254,15 +280,16 @@ class Predictor:
         maps: torch.Tensor,
         prior: torch.Tensor,
         points: torch.Tensor,
-    ) -> RawPrediction:
+    ) -> list[RawPrediction]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             output = self._network(image, maps, prior, points)
-        logits = output.mask_logits[0, 0].float()
+        logits = output.mask_logits[:, 0].float()
         if self._spec.prior == "edge" and output.edge_logits is not None:
-            fed_back = torch.sigmoid(output.edge_logits[0, 0].float())
+            fed_back = torch.sigmoid(output.edge_logits[:, 0].float())
         else:
             fed_back = torch.sigmoid(logits)
-        return RawPrediction(logits.cpu().numpy(), fed_back.cpu().numpy())
+        pairs = zip(logits.cpu().numpy(), fed_back.cpu().numpy(), strict=True)
+        return [RawPrediction(one, other) for one, other in pairs]
 
     def prior_from_mask(self, mask: BoolArray) -> FloatArray:
         """``(h, w) float32``: the mask's edge or the mask, whichever the network expects."""

@@ -254,7 +254,8 @@ class StepComputer:
     def _glance(self, window: Window, click: Click, run: Run) -> Window | None:
         """The box of what the click seems to mean, None when nothing answers it."""
         side = min(self.predictor.input_side, GLANCE_SIDE_PX)
-        view, image = self._read(window, run, side)
+        view = self._view(window, side)
+        image = self.read(view, run)
         began = time.perf_counter()
         logits = self.predictor.glance(image, [view.to_input(click)])
         run.network_s += time.perf_counter() - began
@@ -274,7 +275,8 @@ class StepComputer:
             Cancelled: The request is no longer wanted.
             RasterError: The pixels cannot be read or the answer is not finite.
         """
-        view, image = self._read(window, run)
+        view = self._view(window)
+        image = self.read(view, run)
         began = time.perf_counter()
         moved = None if prior is None else move_plane(prior[1], prior[0], view)
         raw = self.predictor.predict(image, [view.to_input(click) for click in clicks], moved)
@@ -283,8 +285,8 @@ class StepComputer:
         run.seen = _see(step, clicks)
         return replace(step, box=run.seen.box)
 
-    def _read(self, window: Window, run: Run, side: int | None = None) -> tuple[View, FloatArray]:
-        """The view of a window, its input as large as a square of ``side``, and its pixels.
+    def read(self, view: View, run: Run) -> FloatArray:
+        """``(h, w, 3) float32 in [0, 1]``: a view's pixels at its input's size.
 
         Raises:
             Cancelled: The request is no longer wanted.
@@ -292,7 +294,6 @@ class StepComputer:
         """
         if run.should_stop():
             raise Cancelled("the clicks were not computed: the work was cancelled")
-        view = self._view(window, side)
         began = time.perf_counter()
         at_level = window_at_level(view, self.source.levels)
         pixels = read_for_size(
@@ -300,7 +301,7 @@ class StepComputer:
         )
         image = np.clip(resample(self.stretch.apply(pixels), view.shape), 0, 1)
         run.read_s += time.perf_counter() - began
-        return view, image
+        return image
 
 
 def _finite(logits: FloatArray) -> FloatArray:
