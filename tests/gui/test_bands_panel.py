@@ -174,6 +174,8 @@ def test_the_mask_is_asked_for_anew(
     control = widget.controller
     panel = BandsPanel(widget.viewer, control)
     qtbot.addWidget(panel)
+    assert not panel.worker.is_busy  # nobody looks at it: nothing is read
+    panel.show()
     _settle(panel, qtbot)
     widget.tool_button.setChecked(True)
     control.click((15, 20), "positive")

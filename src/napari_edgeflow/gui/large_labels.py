@@ -16,11 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_error
+from psygnal import Signal
 
 from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.changes import Change
+from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.errors import RasterError
@@ -95,6 +98,9 @@ class StoreView:
         messages: Where to say that saving fails.
     """
 
+    edited = Signal()
+    """Never: napari cannot paint in such layers."""
+
     def __init__(self, viewer: Any, image: Any, messages: Messages) -> None:
         self.layer: Labels | None = None
         self.is_own = True
@@ -162,6 +168,14 @@ class StoreView:
             self.layer.refresh(extent=False, thumbnail=False)
         self._save()
 
+    def painted(self, plane: PlaneIndex) -> None:
+        """None: nobody can write to the layer."""
+
+    def redraw(self, window: Window, plane: PlaneIndex) -> None:
+        """Draw again what is on the screen."""
+        if self.layer is not None:
+            self.layer.refresh(extent=False, thumbnail=False)
+
     def close(self) -> None:
         """Let go of the layer; one without labels is removed."""
         self._saver.finish()
@@ -183,16 +197,23 @@ class StoreView:
 
 
 def is_in_view(layer: Any, window: Window) -> bool:
-    """True when a part of a window of level 0 is on the screen."""
+    """True when a part of a window of level 0 may be on the screen."""
+    visible = view_window(layer)
+    return visible is not None and visible.intersect(window) is not None
+
+
+def view_window(layer: Any) -> Window | None:
+    """What the view covers of the plane of a layer, level-0, a pixel of its level more.
+
+    None when it covers nothing of it.
+    """
+    n = len(layer_shape(layer))
+    rows, columns = n - 2, n - 1
+    step = np.asarray(layer.downsample_factors[layer.data_level]) if layer.multiscale else None
+    corners = np.asarray(layer.corner_pixels, dtype=float)
+    grown = np.ones(corners.shape[1]) if step is None else step
+    first, last = corners[0] * grown - grown, (corners[1] + 1) * grown + grown
     shape = layer_shape(layer)
-    corners = layer.corner_pixels * layer.downsample_factors[layer.data_level]
-    if layer._slice_input.ndisplay != 2 or len(shape) != 2:
-        return True
-    (y0, x0), (y1, x1) = corners[0], corners[1]
-    step = layer.downsample_factors[layer.data_level]
-    return bool(
-        window.y0 < y1 + step[0]
-        and window.y1 > y0 - step[0]
-        and window.x0 < x1 + step[1]
-        and window.x1 > x0 - step[1]
-    )
+    y0, x0 = (max(math.floor(first[axis]), 0) for axis in (rows, columns))
+    y1, x1 = (min(math.ceil(last[axis]), shape[axis]) for axis in (rows, columns))
+    return Window(y0, x0, y1, x1) if y1 > y0 and x1 > x0 else None

@@ -118,7 +118,14 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.facts = None
         self.setEnabled(False)
         self.line.setText("")
-        self._read()
+        if self.isVisible():
+            self._read()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Look at the image once somebody looks here."""
+        super().showEvent(event)
+        if self.facts is None:
+            self._read()
 
     def _follow(self, image: Any) -> None:
         """Watch the layer's own limits, for the rule that takes them."""
