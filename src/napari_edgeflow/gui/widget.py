@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_edgeflow.gui.brush_window import BrushWindow
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
@@ -178,6 +179,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.panels: list[tuple[str, Any]] = [
             ("Import", ImportPanel(self.viewer, control)),
             ("Bands and overviews", BandsPanel(self.viewer, control)),
+            ("Paint in large images", BrushWindow(self.viewer, control)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
         ]
