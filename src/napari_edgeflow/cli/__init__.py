@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from napari_edgeflow.cli.evaluate import evaluate
+from napari_edgeflow.cli.export import export
+from napari_edgeflow.cli.info import info
 from napari_edgeflow.cli.models import models
 from napari_edgeflow.cli.segment import segment
 from napari_edgeflow.cli.train import train
@@ -22,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (segment, evaluate, train):
+for command in (segment, export, info, evaluate, train):
     app.command()(command)
 app.add_typer(models, name="models")
 

@@ -77,7 +77,8 @@ def _is_ours(folder: Path) -> bool:
     import zarr
 
     try:
-        return _OWN in zarr.open_group(str(folder), mode="r").attrs
+        own: Any = zarr.open_group(str(folder), mode="r").attrs.get(_OWN, {})
+        return dict(own).get("kind") == "export"  # the labels of a project are never replaced
     except Exception:  # whatever it is, it is not ours
         return False
 
