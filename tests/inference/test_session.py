@@ -457,3 +457,55 @@ def test_a_mask_from_elsewhere_is_cleaned_but_keeps_all_its_parts(session: Sessi
     assert np.array_equal(session.prediction.full_mask(mask.shape), expected)
     session.postprocessing = PostProcessing()
     assert np.array_equal(session.prediction.full_mask(mask.shape), mask)
+
+
+def test_a_peek_changes_nothing_and_makes_the_click_quick(
+    session: Session, predictor: ColourPredictor
+) -> None:
+    clicks = [Click(80, 90), Click(20, 20, False)]
+    fresh = Session(_picture(), ColourPredictor(), stretch=FULL)
+    fresh.reset(120.0)
+    first = session.peek(clicks[:1], 120.0)
+    assert first is not None
+    assert session.clicks == ()
+    assert session.prediction is None
+    assert not session.can_undo
+    expected = fresh.add_click(80, 90)
+    assert np.array_equal(first.mask, expected.mask)
+    runs = predictor.n_runs
+    session.reset(120.0)
+    found = session.set_clicks(clicks[:1])
+    assert predictor.n_runs == runs, "it was worked out already"
+    assert found is not None
+    assert np.array_equal(found.mask, expected.mask)
+    second = session.peek(clicks)
+    assert session.prediction is not None
+    assert np.array_equal(session.prediction.mask, expected.mask)
+    expected = fresh.add_click(20, 20, False)
+    assert second is not None
+    assert np.array_equal(second.mask, expected.mask)
+    runs = predictor.n_runs
+    session.add_click(20, 20, False)
+    assert predictor.n_runs == runs
+    assert session.peek([Click(1, 1), Click(2, 2)]) is None, "not of this object"
+
+
+def test_a_peek_of_another_object_is_not_taken_for_this_one(
+    session: Session, predictor: ColourPredictor
+) -> None:
+    mask = np.zeros(session.source.shape, bool)
+    mask[60:70, 60:70] = True
+    session.peek([Click(80, 90)], session.field_of_view or 300.0)
+    session.start_from(mask)
+    runs = predictor.n_runs
+    seen = session.peek([Click(80, 90)])
+    assert predictor.n_runs > runs
+    assert seen is not None
+    session.start_from(mask)
+    runs = predictor.n_runs
+    session.add_click(80, 90)
+    assert predictor.n_runs > runs
+    with pytest.raises(ValueError, match="outside the image"):
+        session.peek([Click(-5, 0)], 100.0)
+    with pytest.raises(Cancelled):
+        session.peek([Click(5, 5)], 100.0, lambda: True)

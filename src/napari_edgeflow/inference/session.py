@@ -44,6 +44,7 @@ class Timings:
 
 
 _Key = tuple[tuple[Click, ...], float | None, int]
+_Peeked = tuple[_Key, Step, Seen | None]
 
 
 class Session:
@@ -86,6 +87,7 @@ class Session:
         self._computer = step_computer(self.source, predictor, chosen, stretch)
         self._postprocessing = PLAIN
         self._seen: Seen | None = None
+        self._peeked: _Peeked | None = None
         self._steps: OrderedDict[_Key, Step] = OrderedDict()
         self._start: Start | None = None
         self._begin(field_of_view)
@@ -101,6 +103,8 @@ class Session:
         self._history: list[tuple[Click, ...]] = [()]
         self._position = 0
         self._start = None
+        if self._peeked is not None and self._peeked[0][2] != id(None):
+            self._peeked = None
         self._steps.clear()
         self._refined: OrderedDict[_Key, tuple[Prediction, PostProcessing]] = OrderedDict()
         self._shown_refined: Prediction | None = None
@@ -226,6 +230,44 @@ class Session:
         self._position += 1
         self._refresh()
         return self._prediction
+
+    def peek(
+        self,
+        clicks: Sequence[Click],
+        field_of_view: float | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction | None:
+        """The mask that these clicks would give; clicks, mask and history stay as they are.
+
+        What was worked out for the last ones is kept: adding just them then runs no network.
+
+        Args:
+            clicks: Those of the object and one more, or the first one of the next object.
+            field_of_view: Of the next object; None: the present object is meant.
+            should_stop: Asked before every run of the network.
+
+        Returns:
+            None where the mask without the last click is not known.
+
+        Raises:
+            ValueError: A click lies outside the raster, or the model takes none of its kind.
+            Cancelled: ``should_stop`` said so.
+        """
+        wanted, run = tuple(clicks), Run(should_stop)
+        for click in wanted:
+            self._check_inside(click)
+            kind_index(click, self.click_kinds)
+        before = self._steps.get(self._key(wanted[:-1]))
+        if field_of_view is not None:
+            key: _Key = wanted[-1:], field_of_view, id(None)
+            step = self._computer.first(wanted[-1], field_of_view, run)
+        elif before is None and (len(wanted) > 1 or self._start is None):
+            return None
+        else:
+            key = self._key(wanted)
+            step = self._steps.get(key) or self._step(before, wanted, run)
+        self._peeked = key, step, run.seen
+        return self._from_step(step, wanted, run.seen)
 
     def undo(self) -> Prediction | None:
         """The state before the last step, exactly; the current one when there is none."""
@@ -379,6 +421,9 @@ class Session:
     def _compute(self, clicks: tuple[Click, ...], should_stop: Callable[[], bool] | None) -> None:
         """Makes sure that the steps of all prefixes of ``clicks`` needed are known."""
         run = Run() if should_stop is None else Run(should_stop)
+        if self._peeked is not None and self._peeked[0] == self._key(clicks):
+            key, step, run.seen = self._peeked
+            self._steps[key] = step
         known = len(clicks)
         while known > 0 and self._key(clicks[:known]) not in self._steps:
             known -= 1
@@ -414,7 +459,7 @@ class Session:
         elif step is None:
             self._prediction = self._start_prediction()
         else:
-            self._prediction = self._from_step(step)
+            self._prediction = self._from_step(step, self.clicks, self._seen)
         post_s = time.perf_counter() - began
         self.timings = Timings(self.timings.read_s, self.timings.network_s, post_s)
 
@@ -436,19 +481,19 @@ class Session:
         probs = start.mask.astype(np.float32)
         return Prediction(start.window, probs, mask, 1.0, start.scale, patches=fine)
 
-    def _from_step(self, step: Step) -> Prediction:
-        seen, window = self._seen, step.view.window
+    def _from_step(self, step: Step, clicks: tuple[Click, ...], seen: Seen | None) -> Prediction:
+        window = step.view.window
         if seen is not None and seen.logits is step.logits:
             probs = seen.probs
         else:
             seen, probs = None, step.window_probs()
-        if seen is not None and seen.clicks == self.clicks and self._postprocessing == PLAIN:
+        if seen is not None and seen.clicks == clicks and self._postprocessing == PLAIN:
             mask = seen.mask.copy()
         else:
-            mask = step.mask(probs, self.clicks, self._postprocessing)
+            mask = step.mask(probs, clicks, self._postprocessing)
         score = float(probs[mask].mean()) if mask.any() else 0.0
         grid = step.grid
-        pixels = grid.disobeyed(mask, self.clicks)
+        pixels = grid.disobeyed(mask, clicks)
         return Prediction(window, probs, mask, score, grid.scale, step.grain_px, pixels)
 
 
