@@ -29,6 +29,8 @@ from napari_edgeflow.annotation.serialize import (
 )
 from napari_edgeflow.annotation.store import LabelStore
 
+_MANY = 2**16
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -107,7 +109,8 @@ class LabelPatch:
     ) -> LabelPatch:
         """The patch that turns the window's ``old`` labels into ``new`` ones."""
         is_changed: BoolArray = old != new
-        return cls(window, is_changed, old[is_changed], new[is_changed], plane)
+        before, after = _compact(old[is_changed]), _compact(new[is_changed])
+        return cls(window, _compact(is_changed), before, after, plane)
 
     def write(self, store: LabelStore, values: Labels) -> None:
         """Put ``old`` or ``new`` into the store."""
@@ -203,8 +206,8 @@ def change_to_record(change: Change) -> Record:
         header["settings"] = [settings_to_json(settings) for settings in change.settings]
     if change.patches:
         header["patches"] = [_patch_header(patch) for patch in change.patches]
-    payload = b"".join(_patch_bytes(patch) for patch in change.patches)
-    return Record(RecordKind.CHANGE, header, zlib.compress(payload, 1) if payload else b"")
+    payload = _compressed(change.patches) if change.patches else b""
+    return Record(RecordKind.CHANGE, header, payload)
 
 
 def change_from_record(record: Record) -> Change:
@@ -259,28 +262,74 @@ def _record(item: Mapping[str, Any] | None) -> ObjectRecord | None:
     return None if item is None else record_from_json(item)
 
 
+def _compact(values: AnyArray) -> AnyArray:
+    """The values, as a view of one of them where all are the same: a large object is one id."""
+    if values.size and (values == values.flat[0]).all():
+        return np.broadcast_to(values.flat[0], values.shape)
+    return values
+
+
+def _constant(values: AnyArray) -> int | None:
+    """The value of a compact array of many, None of others, which are written one by one."""
+    is_one = values.size > _MANY and not any(values.strides)
+    return int(values.flat[0]) if is_one else None
+
+
 def _patch_header(patch: LabelPatch) -> list[Any]:
-    return [window_to_json(patch.window), list(patch.plane), len(patch.old)]
+    header = [window_to_json(patch.window), list(patch.plane), int(patch.old.size)]
+    constants = [_constant(part) for part in (patch.is_changed, patch.old, patch.new)]
+    return [*header, constants] if any(value is not None for value in constants) else header
 
 
 def _patch_bytes(patch: LabelPatch) -> bytes:
-    bits = np.packbits(patch.is_changed, axis=None).tobytes()
-    return bits + patch.old.astype("<u4").tobytes() + patch.new.astype("<u4").tobytes()
+    bits, old, new = (
+        part if _constant(part) is None else part[:0]
+        for part in (patch.is_changed, patch.old, patch.new)
+    )
+    return (
+        np.packbits(bits, axis=None).tobytes()
+        + old.astype("<u4").tobytes()
+        + new.astype("<u4").tobytes()
+    )
+
+
+def _compressed(patches: tuple[LabelPatch, ...]) -> bytes:
+    """The patches' bytes, never all of them at once in memory."""
+    packer = zlib.compressobj(1)
+    parts = [packer.compress(_patch_bytes(patch)) for patch in patches]
+    return b"".join([*parts, packer.flush()])
 
 
 def _patches(headers: Any, payload: bytes) -> tuple[LabelPatch, ...]:
     data = np.frombuffer(zlib.decompress(payload) if payload else b"", np.uint8)
     found = []
-    for box, plane, count in headers:
+    for box, plane, count, *rest in headers:
         window = window_from_json(box)
+        changed, *values = rest[0] if rest else (None, None, None)
         size = window.height * window.width
-        n_bits = (size + 7) // 8
-        bits, old, new, data = np.split(data, [n_bits, n_bits + 4 * count, n_bits + 8 * count])
-        is_changed = np.unpackbits(bits, count=size).astype(bool).reshape(window.shape)
-        if int(is_changed.sum()) != count or len(new) != 4 * count:
+        n_bits = 0 if changed is not None else (size + 7) // 8
+        bits, data = data[:n_bits], data[n_bits:]
+        if changed is None:
+            is_changed = np.unpackbits(bits, count=size).astype(bool).reshape(window.shape)
+        else:
+            is_changed = np.broadcast_to(np.bool_(changed), window.shape)
+        if int(is_changed.sum()) != count:
             raise ValueError("expected as many labels as changed pixels")
-        found.append(LabelPatch(window, is_changed, _ids(old), _ids(new), tuple(plane)))
+        both = []
+        for value in values:
+            n_bytes = 0 if value is not None else 4 * count
+            if len(data) < n_bytes:
+                raise ValueError("expected as many labels as changed pixels")
+            ids = _ids(data[:n_bytes]) if value is None else _same(value, count)
+            both.append(ids)
+            data = data[n_bytes:]
+        found.append(LabelPatch(window, is_changed, both[0], both[1], tuple(plane)))
     return tuple(found)
+
+
+def _same(value: int, count: int) -> Labels:
+    """One id, ``count`` times."""
+    return np.broadcast_to(np.uint32(value), (count,))
 
 
 def _ids(data: AnyArray) -> Labels:

@@ -123,6 +123,31 @@ def commit_object(
         ValueError: The mask is empty or wholly inside objects that are protected, the class does
             not exist, or the object is locked.
     """
+    return commit_record(
+        state,
+        store,
+        about,
+        window,
+        lambda record: _put_mask(state, store, record, window, mask, rule),
+    )
+
+
+def commit_record(
+    state: State,
+    store: LabelStore,
+    about: NewObject,
+    window: Window,
+    put: Callable[[ObjectRecord], Change],
+) -> Change:
+    """The draft as an object whose pixels ``put`` writes; see ``commit_object``.
+
+    Args:
+        state: Now.
+        store: For the next id.
+        about: Class, model, name.
+        window: Where the object is.
+        put: The change of the labels that gives the object its pixels.
+    """
     draft = state.draft_on(about.plane)
     old = None if draft.corrects is None else _editable(state, draft.corrects)
     label = old.id if old is not None else max([store.next_id - 1, *state.objects]) + 1
@@ -142,9 +167,8 @@ def commit_object(
         is_hidden=old is not None and old.is_hidden,
         is_edited=draft.is_from_mask,
     )
-    change = _put_mask(state, store, record, window, mask, rule)
     return replace(
-        change,
+        put(record),
         kind="commit",
         title=f"{'correct' if old else 'finish'} object {label}",
         draft=(draft, Draft(settings=state.settings, plane=draft.plane)),

@@ -8,12 +8,19 @@ from functools import partial
 from napari.utils.notifications import show_error
 
 from napari_edgeflow.annotation.changes import Change, Draft, State
-from napari_edgeflow.annotation.commands import NewObject, commit_object
+from napari_edgeflow.annotation.commands import NewObject
+from napari_edgeflow.annotation.large import commit_prediction
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule
 from napari_edgeflow.gui.drafts import Drafts
 from napari_edgeflow.gui.label_view import plane_index
 from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.objects import ActiveObject, Binding
+from napari_edgeflow.gui.overlap import (
+    Ask,
+    ChosenRule,
+    OverlapFoundError,
+    ask_in_window,
+)
 from napari_edgeflow.gui.project import Make, Project
 from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.runner import Runner
@@ -23,7 +30,8 @@ class Committer:
     """Writes active objects to their project.
 
     Attributes:
-        rule: Who keeps pixels that a new object and others claim.
+        rule: Who keeps pixels that a new object and others claim; ``"ask"`` asks each time.
+        ask: Puts the question to the user.
 
     Args:
         projects: Of the images.
@@ -35,7 +43,8 @@ class Committer:
     def __init__(
         self, projects: Projects, drafts: Drafts, runner: Runner, messages: Messages
     ) -> None:
-        self.rule: OverlapRule = "old_protected"
+        self.rule: ChosenRule = "old_protected"
+        self.ask: Ask = ask_in_window
         self._projects = projects
         self._drafts = drafts
         self._runner = runner
@@ -51,8 +60,10 @@ class Committer:
         else:
             self._runner.request(binding, active)
 
-    def commit(self, binding: Binding, active: ActiveObject) -> None:
-        """Make a step of the mask that the object has."""
+    def commit(
+        self, binding: Binding, active: ActiveObject, rule: ChosenRule | None = None
+    ) -> None:
+        """Make a step of the mask that the object has, by another rule when one is given."""
         try:
             if active.prediction is None:
                 raise ValueError("expected a mask to commit, got none; click on the object first")
@@ -61,14 +72,14 @@ class Committer:
             self._on_failed(active, error)
             return
         project.do(
-            self._order(binding, active),
+            self._order(binding, active, rule or self.rule),
             partial(self._on_done, binding, active, project),
-            partial(self._on_failed, active),
+            partial(self._on_refused, binding, active),
         )
 
-    def _order(self, binding: Binding, active: ActiveObject) -> Make:
+    def _order(self, binding: Binding, active: ActiveObject, rule: ChosenRule) -> Make:
         """What the worker does: a commit of the object as it is now."""
-        prediction, drafts, rule = active.prediction, self._drafts, self.rule
+        prediction, drafts = active.prediction, self._drafts
         settings = self._runner.settings
         logged = binding.log.on_plane(active.plane)
         is_new = active.start is None and logged
@@ -88,15 +99,14 @@ class Committer:
             class_id = active.class_id if old is None else old.class_id
             about = NewObject(class_id, settings.model, plane=draft.plane)
             now = replace(state, drafts={**state.drafts, draft.plane: draft})
-            window, mask = prediction.window, prediction.mask
-            return drafts.claim(commit_object(now, store, window, mask, about, rule))
+            return drafts.claim(commit_prediction(now, store, prediction, about, rule))
 
         return make
 
     def _on_done(
         self, binding: Binding, active: ActiveObject, project: Project, change: Change
     ) -> None:
-        wanted = 0 if active.prediction is None else int(active.prediction.mask.sum())
+        wanted = 0 if active.prediction is None else active.prediction.area_px
         waiting = list(active.waiting)
         active.stop()
         binding.forget(active)
@@ -104,6 +114,22 @@ class Committer:
         for position, kind in waiting:
             binding.clicks.add(kind, position)
         self._messages.on_change()
+
+    def _on_refused(self, binding: Binding, active: ActiveObject, error: Exception) -> None:
+        if not isinstance(error, OverlapFoundError):
+            self._on_failed(active, error)
+            return
+
+        def answer(rule: OverlapRule | None) -> None:
+            if binding.objects.get(active.plane) is not active:
+                return
+            if rule is None:
+                active.stop()
+                self._messages.on_change()
+            else:
+                self.commit(binding, active, rule)
+
+        self.ask(str(error), answer)
 
     def _on_failed(self, active: ActiveObject, error: Exception) -> None:
         self._messages.say(f"Not committed: {in_words(error)}{active.stop()}", show_error)

@@ -388,8 +388,11 @@ class Session:
 
     def _refined_prediction(self) -> Prediction | None:
         """The refined mask of the present clicks and settings, None when there is none."""
-        found, settings = self._refined.get(self._key(self.clicks), (None, None))
-        if found is None or settings == self._postprocessing:
+        kept = self._refined.get(self._key(self.clicks))
+        if kept is None:
+            return None
+        found, settings = kept
+        if settings == self._postprocessing:
             return found
         if not found.is_whole:
             return None

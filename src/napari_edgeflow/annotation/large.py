@@ -1,0 +1,133 @@
+"""Objects too large for one array of pixels become part of the labels tile by tile."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from napari_edgeflow._types import Prediction, Window
+from napari_edgeflow.annotation.changes import Change, LabelPatch, State
+from napari_edgeflow.annotation.commands import NewObject, commit_object, commit_record
+from napari_edgeflow.annotation.objects import Labels, ObjectRecord, tight_box
+from napari_edgeflow.annotation.store import LabelStore, OverlapRule, place_mask
+
+TILE_PX = 1024
+
+_Pairs = dict[int, tuple[ObjectRecord | None, ObjectRecord | None]]
+
+
+def commit_prediction(
+    state: State,
+    store: LabelStore,
+    prediction: Prediction,
+    about: NewObject,
+    rule: OverlapRule = "old_protected",
+    tile_px: int = TILE_PX,
+) -> Change:
+    """The draft becomes an object, whatever its size; as ``commit_object``.
+
+    Args:
+        state: Now.
+        store: Read, not written.
+        prediction: The object.
+        about: Class, model, name.
+        rule: Who keeps pixels that both claim; locked objects always do.
+        tile_px: Side of the tiles of objects that are not kept pixel by pixel.
+
+    Raises:
+        ValueError: The mask is empty or wholly inside objects that are protected, the class does
+            not exist, or the object is locked.
+    """
+    window = prediction.window
+    if prediction.is_whole:
+        return commit_object(state, store, window, prediction.mask, about, rule)
+    return commit_record(
+        state,
+        store,
+        about,
+        window,
+        lambda record: _put_tiles(state, store, record, prediction, rule, tile_px),
+    )
+
+
+def _put_tiles(
+    state: State,
+    store: LabelStore,
+    record: ObjectRecord,
+    prediction: Prediction,
+    rule: OverlapRule,
+    tile_px: int,
+) -> Change:
+    """The change that gives the object these pixels, a patch for each tile that it changes."""
+    before = state.objects.get(record.id)
+    locked = tuple(r.id for r in state.objects.values() if r.is_locked and r.id != record.id)
+    window = prediction.window if before is None else prediction.window.union(before.box)
+    own: Window | None = None
+    area, lost, patches = 0, Counter[int](), []
+    for tile in tiles_of(window, tile_px):
+        shown = prediction.mask_in(tile)
+        if before is None and not shown.any():
+            continue
+        old = store.read(tile, record.plane)
+        new = place_mask(old, shown, record.id, rule, locked)
+        box = tight_box(new == record.id, tile)
+        if box is not None:
+            own = box if own is None else own.union(box)
+            area += int(np.count_nonzero(new == record.id))
+        if (old != new).any():
+            patches.append(LabelPatch.between(tile, old, new, record.plane))
+            ids, counts = np.unique(old[(old != new) & (old != record.id)], return_counts=True)
+            lost.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    if own is None:
+        raise ValueError(
+            "expected a mask with free pixels, got one that is empty or lies inside other "
+            "objects; click on the object, let new objects go on top, or unlock them"
+        )
+    pairs: _Pairs = {record.id: (before, replace(record, box=own, area_px=area))}
+    for label, count in lost.items():
+        neighbour = state.objects.get(label)
+        if neighbour is not None:
+            left = _left_box(store, neighbour, patches, tile_px)
+            shrunk = (
+                replace(neighbour, box=left, area_px=neighbour.area_px - count) if left else None
+            )
+            pairs[label] = neighbour, shrunk
+    return Change("", "", objects=pairs, patches=tuple(patches))
+
+
+def _left_box(
+    store: LabelStore, record: ObjectRecord, patches: list[LabelPatch], tile_px: int
+) -> Window | None:
+    """The box of the object once the patches are written, None when nothing is left of it."""
+    left: Window | None = None
+    for tile in tiles_of(record.box, tile_px):
+        labels = store.read(tile, record.plane)
+        for patch in patches:
+            _apply(patch, labels, tile)
+        box = tight_box(labels == record.id, tile)
+        if box is not None:
+            left = box if left is None else left.union(box)
+    return left
+
+
+def _apply(patch: LabelPatch, labels: Labels, window: Window) -> None:
+    """Puts the part of the patch that lies in the window into its labels."""
+    common = patch.window.intersect(window)
+    if common is None:
+        return
+    new = np.zeros(patch.window.shape, np.uint32)
+    new[patch.is_changed] = patch.new
+    theirs, ours = common.relative_to(patch.window).slices, common.relative_to(window).slices
+    labels[ours] = np.where(patch.is_changed[theirs], new[theirs], labels[ours])
+
+
+def tiles_of(window: Window, side: int) -> list[Window]:
+    """Windows of at most ``side`` squared that cover it, cut along multiples of ``side``."""
+    spans = []
+    for start, stop in ((window.y0, window.y1), (window.x0, window.x1)):
+        cuts = [start, *range((start // side + 1) * side, stop, side), stop]
+        spans.append(list(itertools.pairwise(cuts)))
+    return [Window(y0, x0, y1, x1) for y0, y1 in spans[0] for x0, x1 in spans[1]]
