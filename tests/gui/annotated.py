@@ -15,6 +15,7 @@ from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.journal import MemoryLog
 from napari_edgeflow.annotation.objects import ImageInfo, ObjectRecord, PlaneIndex
 from napari_edgeflow.annotation.store import ArrayStore
+from napari_edgeflow.errors import EdgeFlowError
 
 CLASSES = ClassList(
     (
@@ -79,12 +80,15 @@ class InstantProject:
     ) -> None:
         try:
             change = self.history.do(make(self.history.state, self.history.store))
-        except ValueError as error:
+        except (ValueError, EdgeFlowError) as error:
             self.refusals.append(str(error))
             return
         self._show(change)
         if on_done is not None:
             on_done(change)
+
+    def run(self, job: Callable[[History], Any], on_done: Callable[[Any], None]) -> None:
+        on_done(job(self.history))
 
     def undo(self) -> None:
         change = self.history.undo()
