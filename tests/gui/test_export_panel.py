@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ import pytest
 import rasterio
 import tifffile
 from napari.layers import Labels
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox
 from skimage.io import imread
 
+from napari_edgeflow.annotation.commands import rename_object
+from napari_edgeflow.errors import Cancelled
+from napari_edgeflow.export.formats import FORMATS
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.sample_data import open_aerial_buildings
 
@@ -40,8 +46,7 @@ def choose(widget: Any, qtbot: Any) -> Callable[[str, Path | None], None]:
         widget.export.choose_path = lambda *_: path
         widget.export.choose(name)
         widget.export.button.click()
-        worker = widget.export.worker
-        qtbot.waitUntil(lambda: not worker.is_busy, timeout=PATIENCE_S * 1000)
+        qtbot.waitUntil(widget.export.button.isEnabled, timeout=PATIENCE_S * 1000)
 
     return do
 
@@ -107,7 +112,7 @@ def test_of_a_stack_the_plane_on_the_screen_is_exported(
     opened.export.choose_path = lambda *_: tmp_path / "plane.tif"
     opened.export.choose("label_tiff")
     opened.export.button.click()
-    qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
+    qtbot.waitUntil(opened.export.button.isEnabled, timeout=PATIENCE_S * 1000)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "plane.tif"), data[1])
     opened.export.close_down()
 
@@ -135,7 +140,7 @@ def test_objects_of_a_geotiff_lie_at_their_place_on_the_map(
     opened.export.choose_path = lambda *_: path
     opened.export.choose("geopackage")
     opened.export.button.click()
-    qtbot.waitUntil(lambda: not opened.export.worker.is_busy, timeout=PATIENCE_S * 1000)
+    qtbot.waitUntil(opened.export.button.isEnabled, timeout=PATIENCE_S * 1000)
     with rasterio.open(options["metadata"]["path"]) as source:
         place = source.transform
         assert place.b == place.d == 0
@@ -153,10 +158,10 @@ def test_without_objects_or_labels_the_user_is_told(
     widget: Any, choose: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     choose("coco", tmp_path / "none.json")
-    assert "finish an object first" in messages[-1]
+    assert "finish one first" in messages[-1]
     _labels(widget, np.zeros((60, 80), np.uint8))
     choose("coco", tmp_path / "none.json")
-    assert "holds no object in the image; finish one first" in messages[-1]
+    assert "expected objects on the plane of" in messages[-1]
     assert not list(tmp_path.iterdir())
 
 
@@ -169,3 +174,109 @@ def test_a_changed_mind_and_an_unwritable_folder_change_nothing(
     choose("coco", tmp_path / "missing" / "cells.json")
     assert "make it first" in messages[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_classes_names_and_measurements_of_the_project_are_written(
+    widget: Any, choose: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    _labels(widget, _two_objects())
+    project = widget.controller.project
+    qtbot.waitUntil(lambda: project.is_open, timeout=PATIENCE_S * 1000)
+    done: list[Any] = []
+    project.do(lambda state, _store: rename_object(state, 7, "odd one"), done.append)
+    qtbot.waitUntil(lambda: bool(done), timeout=PATIENCE_S * 1000)
+    choose("measurements", tmp_path / "cells.csv")
+    with (tmp_path / "cells.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["name"], row["area_px"]) for row in rows] == [
+        ("1", "", "200"), ("7", "odd one", "50")
+    ]  # fmt: skip
+    expected = np.asarray(squares())[_two_objects() == 7].mean()
+    assert float(rows[1]["intensity_mean"]) == pytest.approx(expected)
+
+
+def test_options_of_a_format_are_shown_kept_and_used(
+    widget: Any, choose: Any, tmp_path: Path
+) -> None:
+    labels = _two_objects()
+    labels[8:10, 12:14] = 0  # a hole
+    _labels(widget, labels)
+    panel = widget.export
+    panel.choose("label_tiff")
+    assert panel.options.isHidden()
+    panel.choose("labelme")
+    (combo,) = panel.options.findChildren(QComboBox)
+    assert [combo.itemText(i) for i in range(combo.count())] == ["5.3", "5.0"]
+    assert "holes" in combo.toolTip()
+    combo.setCurrentText("5.0")
+    panel.choose("coco")
+    choose("labelme", tmp_path / "a.json")
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["version"] == "5.0.0"
+    assert {shape["shape_type"] for shape in content["shapes"]} == {"polygon"}
+    panel.choose("geopackage")
+    (number,) = panel.options.findChildren(QDoubleSpinBox)
+    number.setValue(1.5)
+    assert panel.options.values == {"tolerance": 1.5}
+
+
+def test_progress_and_cancel(
+    widget: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_args: Any, progress: Any, should_stop: Any, **_options: Any) -> None:
+        progress(0.25)
+        gate = threading.Event()
+        while not should_stop():
+            gate.wait(0.01)
+        raise Cancelled("nothing was exported")
+
+    monkeypatch.setattr("napari_edgeflow.export.formats.export", endless)
+    _labels(widget, _two_objects())
+    panel = widget.export
+    panel.choose_path = lambda *_: tmp_path / "a.json"
+    panel.choose("coco")
+    panel.button.click()
+    qtbot.waitUntil(lambda: panel.bar.value() == 250, timeout=PATIENCE_S * 1000)
+    assert not panel.button.isEnabled()
+    assert not panel.formats.isEnabled()
+    assert panel.cancel.isEnabled()
+    panel.cancel.click()
+    assert panel.line.text() == "Stopping…"
+    qtbot.waitUntil(panel.button.isEnabled, timeout=PATIENCE_S * 1000)
+    assert panel.line.text() == "Cancelled; nothing was exported."
+    assert panel.bar.isHidden()
+    assert panel.cancel.isHidden()
+
+
+def test_every_format_can_be_chosen_and_is_explained(widget: Any) -> None:
+    panel = widget.export
+    entries = [panel.formats.itemData(row) for row in range(panel.formats.count())]
+    assert [entry for entry in entries if entry] == list(FORMATS)
+    for name, form in FORMATS.items():
+        panel.choose(name)
+        assert panel.form is form
+        assert form.cannot_hold in panel.line.text()
+        assert form.cannot_hold in panel.formats.toolTip()
+        assert set(panel.options.values) == {option.name for option in form.options}
+
+
+def test_a_window_that_closes_gives_the_file_up(
+    widget: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+
+    def endless(*_args: Any, progress: Any, should_stop: Any, **_options: Any) -> None:
+        progress(0.5)
+        gate = threading.Event()
+        while not should_stop():
+            gate.wait(0.01)
+        stopped.set()
+        raise Cancelled("nothing was exported")
+
+    monkeypatch.setattr("napari_edgeflow.export.formats.export", endless)
+    _labels(widget, _two_objects())
+    widget.export.choose_path = lambda *_: tmp_path / "a.json"
+    widget.export.button.click()
+    qtbot.waitUntil(lambda: widget.export.bar.value() == 500, timeout=PATIENCE_S * 1000)
+    widget.export.close_down()
+    assert stopped.wait(PATIENCE_S)

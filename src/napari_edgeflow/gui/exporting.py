@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.classes import ClassList
+from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     LabelReader,
     ObjectRecord,
     PlaneIndex,
-    measure_labels,
 )
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.gui.image_facts import ImageFacts
-from napari_edgeflow.gui.planes import Plane
 
 if TYPE_CHECKING:
     from napari_edgeflow.export.formats import ExportFormat, ExportReport
@@ -34,62 +32,44 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """What is exported: a snapshot of one plane, nothing measured and no image opened yet.
+    """What is exported: a snapshot of one plane's objects; no image is opened yet.
 
     Attributes:
         facts: Of the image.
-        plane: Which plane; () for a plain image.
-        labels: Ids: a copy, or those of a project, which stay as they are while it is written.
-        classes: None: all objects are of the class ``CLASS_NAME``.
-        objects: By id; None: they are measured.
+        classes: Of the project.
+        objects: Of the plane, by id.
+        labels: Whose pixel is whose.
     """
 
     facts: ImageFacts
-    plane: PlaneIndex
+    classes: ClassList
+    objects: tuple[ObjectRecord, ...]
     labels: LabelReader
-    classes: ClassList | None = None
-    objects: tuple[ObjectRecord, ...] | None = None
 
     @classmethod
-    def of(cls, image: Any, labels: Any, plane: Plane) -> Finished:
-        """The plane of an Image layer and the Labels layer over it.
+    def of(cls, history: History, facts: ImageFacts, plane: PlaneIndex) -> Finished:
+        """The objects of one plane; to be called where nobody changes the history meanwhile.
+
+        Labels in memory are copied, so that clicking goes on while they are written. Those on
+        disk are read later: an object that is changed until then is written as it is then.
 
         Raises:
-            ExportError: The labels are of another shape, or there is no object on the plane.
+            ExportError: There is no object on the plane.
         """
-        data = np.asarray(labels.data)
-        if data.ndim != len(plane.index):
-            raise ExportError(
-                f"expected labels with the image's axes, got {labels.name} with {data.ndim} axes "
-                f"for {len(plane.index)}; choose the Labels layer of this image"
-            )
-        part = np.array(data[plane.slicer])
-        if part.shape != plane.shape:
-            raise ExportError(
-                f"expected labels of the image's size {plane.shape}, got {labels.name} with "
-                f"{part.shape}; choose the Labels layer of this image"
-            )
-        if not part.any():
-            raise ExportError(f"{labels.name} holds no object in {plane.name}; finish one first")
-        index = plane.index if any(at is not None for at in plane.index) else ()
-        return cls(ImageFacts.of_layer(image), index, StoredPlane(ArrayStore(part)))
-
-    @property
-    def proposed_name(self) -> str:
-        """For the file, without suffix."""
-        return Path(self.facts.name).stem or "objects"
+        objects = [one for one in history.state.objects.values() if one.plane == plane]
+        check_objects(objects, facts.name)
+        store = history.store
+        labels = StoredPlane(store, plane)
+        if not store.is_persistent:
+            labels = StoredPlane(ArrayStore(store.read(Window(0, 0, *store.shape), plane)))
+        objects.sort(key=lambda record: record.id)
+        return cls(facts, history.state.classes, tuple(objects), labels)
 
     def annotations(self, form: ExportFormat) -> AnnotationSet:
         """The objects with what the format takes of the image."""
-        records = self.objects
-        if records is None:
-            records = tuple(
-                ObjectRecord(label, 1, box, area, plane=self.plane)
-                for label, (box, area) in measure_labels(self.labels).items()
-            )
-        classes = ClassList().add(CLASS_NAME) if self.classes is None else self.classes
-        info = self.facts.info(self.plane, self.labels.shape)
-        return with_image(AnnotationSet(info, classes, records, self.labels), form, self.facts)
+        info = self.facts.info(self.objects[0].plane, self.labels.shape)
+        annotated = AnnotationSet(info, self.classes, self.objects, self.labels)
+        return with_image(annotated, form, self.facts)
 
     def write(
         self,
@@ -123,6 +103,18 @@ class Finished:
             options=options or {},
             progress=progress,
             should_stop=should_stop,
+        )
+
+
+def check_objects(objects: Sequence[ObjectRecord], name: str) -> None:
+    """Nothing, when there are some.
+
+    Raises:
+        ExportError: There is none.
+    """
+    if not objects:
+        raise ExportError(
+            f"expected objects on the plane of {name} that is shown, got none; finish one first"
         )
 
 

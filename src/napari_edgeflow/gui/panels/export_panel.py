@@ -12,17 +12,22 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
+from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.errors import Cancelled, EdgeFlowError
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.exporting import Finished
+from napari_edgeflow.gui.exporting import Finished, check_objects
+from napari_edgeflow.gui.image_facts import ImageFacts
+from napari_edgeflow.gui.label_view import plane_index
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 from napari_edgeflow.gui.panels.option_form import OptionForm
 from napari_edgeflow.gui.planes import shown_plane
+from napari_edgeflow.gui.project import Project
 from napari_edgeflow.gui.worker import Worker
 
 if TYPE_CHECKING:
     from napari_edgeflow.export.formats import ExportFormat, ExportReport
+    from napari_edgeflow.export.options import OptionValue
 
 _KEY = "export"
 _STEPS = 1000
@@ -129,24 +134,42 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
     def _on_export(self) -> None:
         form = self.form
         try:
-            finished = self._finished()
+            project, facts, plane = self._what()
         except (ValueError, EdgeFlowError) as error:
             show_error(in_words(error))
             return
-        path = self.choose_path(form.title, finished.proposed_name, form.suffix)
-        if path is not None:
-            self._start(finished, form, path)
-
-    def _finished(self) -> Finished:
-        image, labels = self._controller.image, self._controller.target
-        if image is None or labels is None:
-            raise ValueError(
-                "expected an image and a Labels layer with objects; finish an object first"
-            )
-        return Finished.of(image, labels, shown_plane(image, self._viewer.dims))
-
-    def _start(self, finished: Finished, form: ExportFormat, path: Path) -> None:
+        path = self.choose_path(form.title, Path(facts.name).stem or "objects", form.suffix)
+        if path is None:
+            return
         values = self.options.values
+        self._show_busy(True)
+        self.line.setText(f"Writing {path.name}…")
+        project.run(
+            lambda history: Finished.of(history, facts, plane),
+            lambda finished: self._start(finished, form, path, values),
+            self._on_failed,
+        )
+
+    def _what(self) -> tuple[Project, ImageFacts, PlaneIndex]:
+        """Project, image and plane.
+
+        Raises:
+            EdgeFlowError: There is no object on the plane, or no plane in this view.
+            ValueError: There is no image with objects.
+        """
+        project = self._controller.project
+        if project is None:
+            raise ValueError("expected an image with objects; finish an object first")
+        facts = ImageFacts.of_layer(project.image)
+        plane = plane_index(shown_plane(project.image, self._viewer.dims))
+        if project.is_open:
+            here = [one for one in project.state.objects.values() if one.plane == plane]
+            check_objects(here, facts.name)
+        return project, facts, plane
+
+    def _start(
+        self, finished: Finished, form: ExportFormat, path: Path, values: dict[str, OptionValue]
+    ) -> None:
         stop = self._stop = threading.Event()
 
         def run(should_stop: Callable[[], bool]) -> ExportReport | None:
@@ -162,8 +185,7 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             except Cancelled:
                 return None
 
-        self._show_busy(True)
-        self.line.setText(f"Writing {path.name}…")
+        self.cancel.setEnabled(True)
         self.worker.submit(_KEY, run, self._on_done, self._on_failed)
 
     def _report(self) -> Callable[[float], None]:
@@ -203,7 +225,7 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.button.setEnabled(not is_busy)
         self.formats.setEnabled(not is_busy)
         self.options.setEnabled(not is_busy)
-        self.cancel.setEnabled(is_busy)
+        self.cancel.setEnabled(False)
         self.cancel.setVisible(is_busy)
         self.bar.setVisible(is_busy)
         self.bar.setValue(0)
