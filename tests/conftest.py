@@ -14,6 +14,9 @@ os.environ["MPLBACKEND"] = "Agg"
 # The models of whoever runs the tests must not be listed, nor new ones written beside them.
 os.environ["NAPARI_EDGEFLOW_MODELS"] = tempfile.mkdtemp(prefix="napari-edgeflow-models-")
 
+# Steps of images without a file must not be saved among those of whoever runs the tests.
+os.environ["NAPARI_EDGEFLOW_PROJECTS"] = tempfile.mkdtemp(prefix="napari-edgeflow-projects-")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out the tests marked ``gpu`` where there is no CUDA device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,14 @@ def wait_for_threads(qtbot: Any, controller: Controller) -> None:
             lambda worker=worker: not worker.is_alive,
             timeout=PATIENCE_S * 1000,
         )
+
+
+@pytest.fixture(autouse=True)
+def spare_projects(tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any) -> Path:
+    """A folder of the test's own for the steps of images without a file."""
+    folder: Path = tmp_path_factory.mktemp("projects")
+    monkeypatch.setenv("NAPARI_EDGEFLOW_PROJECTS", str(folder))
+    return folder
 
 
 @pytest.fixture

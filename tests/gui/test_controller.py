@@ -322,7 +322,7 @@ def test_commits_get_ids_and_spare_neighbours(bound: Any, settle: Settle) -> Non
 
 def test_overwriting_neighbours_when_asked(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
-    bound.may_overwrite = True
+    bound.overlap_rule = "new_on_top"
     commit_at(bound, settle, 15, 20)
     assert set(np.unique(bound.target.data)) == {0, 2}
 
@@ -332,11 +332,9 @@ def test_undo_takes_the_commit_back_and_its_clicks_return(
 ) -> None:
     commit_at(bound, settle, 15, 20)
     commit_at(bound, settle, 40, 50)
-    bound.target.data[0, 0] = 9
     bound.undo()
     settle(bound)
     expected = np.where(region(squares(), [Click(15, 20)]), 1, 0)
-    expected[0, 0] = 9
     assert np.array_equal(bound.target.data, expected)
     assert clicks_of(bound) == [Click(40, 50)]
     assert np.array_equal(preview_mask(bound, (60, 80)), region(squares(), [Click(40, 50)]))
@@ -345,13 +343,23 @@ def test_undo_takes_the_commit_back_and_its_clicks_return(
     assert bound.active.prediction.mask.sum() == 60 * 80 - 300 - 12
 
 
-def test_undo_of_a_commit_leaves_later_paint_alone(bound: Any, settle: Settle) -> None:
+def test_what_others_write_to_the_layer_is_a_step_of_its_own(bound: Any, settle: Settle) -> None:
     commit_at(bound, settle, 15, 20)
-    bound.target.data[10:15, 10:30] = 5
+    bound.target.data[10:15, 10:30] = 5  # without a word to anybody
     bound.undo()
     settle(bound)
+    assert bound.project.redo_title == "paint object 1, 5"
+    assert (bound.target.data[10:25, 10:30] == 1).all()
+    bound.redo()
+    settle(bound)
     assert (bound.target.data[10:15, 10:30] == 5).all()
-    assert (bound.target.data[15:25, 10:30] == 0).all()
+    records = bound.project.state.objects
+    assert {i: record.area_px for i, record in records.items()} == {1: 200, 5: 100}
+    bound.undo()
+    bound.undo()
+    settle(bound)
+    assert not bound.target.data.any()
+    assert clicks_of(bound) == [Click(15, 20)]
 
 
 def test_commit_uses_the_next_free_id_of_a_chosen_layer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from napari_edgeflow.annotation.changes import (
     draft_to_json,
 )
 from napari_edgeflow.annotation.classes import classes_from_json, classes_to_json
-from napari_edgeflow.annotation.journal import Journal, Record, RecordKind, RecordLog, iterate
+from napari_edgeflow.annotation.journal import (
+    Journal,
+    MemoryLog,
+    Record,
+    RecordKind,
+    RecordLog,
+    iterate,
+)
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,
@@ -63,12 +71,21 @@ class History:
         image: What is annotated.
         state: At the start.
         store: Labels at the start.
+        fingerprint: Of the image's pixels; empty when not known.
     """
 
-    def __init__(self, log: RecordLog, image: ImageInfo, state: State, store: LabelStore) -> None:
+    def __init__(
+        self,
+        log: RecordLog,
+        image: ImageInfo,
+        state: State,
+        store: LabelStore,
+        fingerprint: str = "",
+    ) -> None:
         self.log = log
         self.image = image
         self.store = store
+        self.fingerprint = fingerprint
         self._state = state
         self._done: list[int] = []
         self._undone: list[int] = []
@@ -82,6 +99,7 @@ class History:
         store: LabelStore,
         state: State | None = None,
         planes: tuple[PlaneIndex, ...] = ((),),
+        fingerprint: str = "",
     ) -> History:
         """A history that begins with this state and these labels, which go into the log.
 
@@ -91,8 +109,9 @@ class History:
         Raises:
             JournalError: The log cannot be written.
         """
-        history = cls(log, image, state or State(), store)
+        history = cls(log, image, state or State(), store, fingerprint)
         header = _begin_header(image, history.state)
+        header["fingerprint"] = fingerprint
         header["labels_from_log"] = not store.is_persistent or store.next_id == 1
         history._append(Record(RecordKind.BEGIN, header))
         for plane in () if store.is_persistent else planes:
@@ -131,19 +150,17 @@ class History:
         number = 0
         try:
             image, state = _read_begin(first.header)
-            history = cls(journal, image, state, store or ArrayStore.empty(image.shape))
+            fingerprint = str(first.header.get("fingerprint", ""))
+            labels = store or ArrayStore.empty(image.shape)
+            history = cls(journal, image, state, labels, fingerprint)
             history._chain(0, first)
             n_held = history._held_records(first, journal)
-            waiting: Record | None = None
-            for following, record in records:
-                history._chain(following, record)
-                if waiting is not None and record.kind == RecordKind.CANCEL:
-                    history._take_back(waiting, is_held=number < n_held)
-                elif waiting is not None:
-                    history._replay(number, waiting, is_held=number < n_held)
-                number, waiting = following, None if record.kind == RecordKind.CANCEL else record
-            if waiting is not None:
-                history._replay(number, waiting, is_held=number < n_held)
+            for number, record, is_cancelled in _with_cancels(records):
+                history._chain(number, record)
+                if is_cancelled:
+                    history._take_back(record, is_held=number < n_held)
+                elif record.kind != RecordKind.CANCEL:
+                    history._replay(number, record, is_held=number < n_held)
         except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise JournalError(
                 f"{journal.path}, record {number}: {type(error).__name__}: {error}; open it with "
@@ -166,6 +183,15 @@ class History:
     def n_redo(self) -> int:
         """Steps that can be done again."""
         return len(self._undone)
+
+    @property
+    def steps(self) -> tuple[list[int], list[int]]:
+        """Numbers of the records that were done, and of those that were undone, in their order."""
+        return list(self._done), list(self._undone)
+
+    def renumber(self, done: list[int], undone: list[int], n_records: int) -> None:
+        """Go on after the log was written anew with the same state and labels."""
+        self._done, self._undone, self._n_records = done, undone, n_records
 
     def next_undo(self) -> str:
         """Title of the step that ``undo`` takes back; empty when there is none."""
@@ -324,6 +350,48 @@ class History:
         window: Window = window_from_json(record.header["window"])
         labels = np.frombuffer(zlib.decompress(record.payload), "<u4").reshape(window.shape)
         self.store.write(window, labels.astype(np.uint32), tuple(record.header["plane"]))
+
+
+def _with_cancels(
+    records: Iterator[tuple[int, Record]],
+) -> Iterator[tuple[int, Record, bool]]:
+    """Numbers, records and whether the record after each takes it back."""
+    waiting = next(records, None)
+    while waiting is not None:
+        following = next(records, None)
+        is_cancelled = following is not None and following[1].kind == RecordKind.CANCEL
+        yield (*waiting, is_cancelled and waiting[1].kind != RecordKind.CANCEL)
+        waiting = following
+
+
+def read_outline(records: Iterable[Record]) -> tuple[ImageInfo, State, str, int]:
+    """Image, state, fingerprint and number of steps of a journal's records, without its labels.
+
+    Raises:
+        JournalError: They are of a version that is not known here, or none at all.
+    """
+    numbered = iter(enumerate(records))
+    _, first = next(numbered, (0, Record(0, {})))
+    if first.kind != RecordKind.BEGIN or first.header.get("version") not in _KNOWN:
+        raise JournalError(
+            f"expected a journal of version {VERSION}, got {first.header.get('version')}; open it "
+            "with the version of napari-edgeflow that wrote it"
+        )
+    log = MemoryLog()
+    try:
+        image, state = _read_begin(first.header)
+        history = History(log, image, state, ArrayStore.empty((1, 1)))
+        log.append(first)
+        for number, record, is_cancelled in _with_cancels(numbered):
+            header = {key: value for key, value in record.header.items() if key != "patches"}
+            log.append(Record(record.kind, header))
+            is_step = record.kind in (RecordKind.CHANGE, RecordKind.UNDO, RecordKind.REDO)
+            if is_step and not is_cancelled:
+                history._replay(number, log.read(number), is_held=True)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise JournalError(f"expected a journal, got {type(error).__name__}: {error}") from error
+    n_steps = history.n_undo + history.n_redo
+    return image, history.state, str(first.header.get("fingerprint", "")), n_steps
 
 
 def _change(record: Record, is_held: bool) -> Change:

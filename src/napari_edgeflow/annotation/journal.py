@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -214,6 +215,37 @@ class Journal:
             )
         return found[0]
 
+    @property
+    def n_bytes(self) -> int:
+        """Length of the file."""
+        return self._end
+
+    def replace_with(self, other: Path) -> None:
+        """Become the journal in this file of the same folder, in one step; its name stays.
+
+        Raises:
+            JournalError: It cannot be; the journal is as it was before.
+        """
+        self._check_usable()
+        with _plain_errors(self.path):
+            file: BinaryIO = other.open("r+b", buffering=0)
+            try:
+                places, _ = _recover(other, file)
+                if sys.platform == "win32":  # an open file cannot be replaced there
+                    self._file.close()
+                    file.close()
+                other.replace(self.path)
+                if sys.platform == "win32":
+                    file = self.path.open("r+b", buffering=0)
+                _sync_folder(self.path.parent)
+            except BaseException:
+                file.close()
+                raise
+        self._file.close()
+        self._file, self._places = file, places
+        self._end = file.seek(0, os.SEEK_END)
+        self.n_saved = len(places)
+
     def close(self) -> None:
         """Let go of file and lock."""
         self._file.close()
@@ -355,3 +387,22 @@ def iterate(log: RecordLog, count: int) -> Iterator[tuple[int, Record]]:
     read: Callable[[int], Record] = log.read
     for number in range(count):
         yield number, read(number)
+
+
+def scan(path: Path) -> Iterator[Record]:
+    """The whole records of a journal, for a look at it; nothing is locked or changed.
+
+    Raises:
+        JournalError: It is no journal, or cannot be read.
+    """
+    with _plain_errors(path):
+        file = path.open("rb")
+    with file:
+        with _plain_errors(path):
+            head = _read_all(file, 0, len(MAGIC))
+        if not MAGIC.startswith(head):
+            raise JournalError(f"expected a journal of napari-edgeflow, got {path}")
+        end = len(MAGIC)
+        while (found := _read_at(file, end)) is not None:
+            record, end = found
+            yield record

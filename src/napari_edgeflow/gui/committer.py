@@ -20,6 +20,7 @@ from napari_edgeflow.gui.overlap import (
     ChosenRule,
     OverlapFoundError,
     ask_in_window,
+    check_overlaps,
 )
 from napari_edgeflow.gui.project import Make, Project
 from napari_edgeflow.gui.projects import Projects
@@ -99,7 +100,11 @@ class Committer:
             class_id = active.class_id if old is None else old.class_id
             about = NewObject(class_id, settings.model, plane=draft.plane)
             now = replace(state, drafts={**state.drafts, draft.plane: draft})
-            return drafts.claim(commit_prediction(now, store, prediction, about, rule))
+            if rule == "ask" and prediction.scale == 1:
+                window, mask = prediction.window, prediction.mask
+                check_overlaps(state, store, window, mask, draft.corrects, draft.plane)
+            how: OverlapRule = "old_protected" if rule == "ask" else rule
+            return drafts.claim(commit_prediction(now, store, prediction, about, how))
 
         return make
 

@@ -7,7 +7,7 @@ worker, and a step to the project; undo and redo go through the project and come
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from psygnal import Signal
 
-from napari_edgeflow._types import ClickKind, PostProcessing
+from napari_edgeflow._types import Click, ClickKind, PostProcessing, Prediction
 from napari_edgeflow.annotation.changes import Change
 from napari_edgeflow.annotation.commands import take_up
 from napari_edgeflow.errors import RasterError
@@ -28,10 +28,12 @@ from napari_edgeflow.gui.engine import Engine, PredictorFactory, SessionFactory
 from napari_edgeflow.gui.label_view import plane_index, plane_of
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
+from napari_edgeflow.gui.overlap import Ask, ChosenRule
 from napari_edgeflow.gui.planes import Plane, layer_shape, show_plane, shown_plane
-from napari_edgeflow.gui.project import Project
+from napari_edgeflow.gui.preview import is_helper
+from napari_edgeflow.gui.project import OFFER_FIRST, Project
 from napari_edgeflow.gui.projects import Projects
-from napari_edgeflow.gui.runner import Runner
+from napari_edgeflow.gui.runner import PEEK, Runner
 
 NOTHING_TO_CORRECT = "Choose the image and the Labels layer of the object first."
 
@@ -141,8 +143,8 @@ class Controller:
         return self.project is not None and self.project.can_redo
 
     def is_preview(self, layer: Any) -> bool:
-        """True for the helper layers that show active objects."""
-        return any(layer is binding.preview.layer for binding in self._bindings)
+        """True for the helper layers that show masks in the making."""
+        return is_helper(layer)
 
     # --- settings --------------------------------------------------------------------------
 
@@ -183,13 +185,22 @@ class Controller:
         self._set(model=name)
 
     @property
-    def may_overwrite(self) -> bool:
-        """Let a new object take pixels from objects that are already there."""
-        return self._committer.rule == "new_on_top"
+    def overlap_rule(self) -> ChosenRule:
+        """Who keeps pixels that a new object and others claim."""
+        return self._committer.rule
 
-    @may_overwrite.setter
-    def may_overwrite(self, value: bool) -> None:
-        self._committer.rule = "new_on_top" if value else "old_protected"
+    @overlap_rule.setter
+    def overlap_rule(self, value: ChosenRule) -> None:
+        self._committer.rule = value
+
+    @property
+    def may_overwrite(self) -> bool:
+        """True when a new object takes pixels from others without a question."""
+        return self.overlap_rule == "new_on_top"
+
+    def ask_overlaps_by(self, ask: Ask) -> None:
+        """Put the question about overlaps in another way than in a small window."""
+        self._committer.ask = ask
 
     @property
     def class_id(self) -> int:
@@ -316,6 +327,7 @@ class Controller:
     def _on_new_project(self, binding: Binding, project: Project) -> None:
         project.changed.connect(partial(self._on_step, binding, project))
         project.status_changed.connect(self.changed.emit)
+        project.paint_as(lambda: self.class_id)
 
     def _on_step(self, binding: Binding, project: Project, change: Change | None) -> None:
         """A step came through: bring clicks, selection and view up to it."""
@@ -350,12 +362,25 @@ class Controller:
         position = plane.position(y, x)
         active = self.binding.objects.get(plane)
         refusal = self._runner.refusal(kind, active)
-        if refusal:
+        if self.project is not None and self.project.offer is not None:
+            self._on_refused(OFFER_FIRST)
+        elif refusal:
             self._on_refused(refusal)
         elif active is not None and active.is_finishing:
             active.waiting.append((position, kind))
         else:
             self.binding.clicks.add(kind, position)
+
+    def peek(
+        self, plane: Plane, click: Click, on_mask: Callable[[Prediction | None], None]
+    ) -> None:
+        """Work out what a click would give, when the worker has nothing else to do."""
+        if self.binding is not None:
+            self._runner.peek(self.binding, plane, click, on_mask)
+
+    def stop_peeking(self) -> None:
+        """Make room for what the user does."""
+        self.worker.cancel(PEEK)
 
     def _on_refused(self, reason: str) -> None:
         self._messages.say(reason[:1].upper() + reason[1:], show_warning)

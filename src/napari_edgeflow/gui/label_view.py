@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from napari.layers import Labels
+from psygnal import Signal, SignalInstance
 
+from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.changes import Change, LabelPatch
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore
@@ -24,6 +26,8 @@ class LabelView(Protocol):
     """Shows a store in a napari layer; used on the Qt thread."""
 
     layer: Labels | None
+    edited: SignalInstance
+    """Somebody wrote to the layer."""
     is_own: bool
     """The layer was made here; False for one of the user's."""
 
@@ -35,6 +39,12 @@ class LabelView(Protocol):
 
     def show(self, change: Change, is_forward: bool) -> None:
         """Show a step that was done, or taken back."""
+
+    def painted(self, plane: PlaneIndex) -> AnyArray | None:
+        """``(H, W)`` integers of a plane as the layer has it; None when nobody can write to it."""
+
+    def redraw(self, window: Window, plane: PlaneIndex) -> None:
+        """Show a box of a plane as it is in the store, whatever was painted."""
 
     def close(self) -> None:
         """Let go of the layer; one that nothing was written to is removed."""
@@ -49,13 +59,60 @@ class ArrayView:
         layer: A layer of the user's to show the objects in; None: one is made.
     """
 
+    edited = Signal()
+
     def __init__(self, viewer: Any, image: Any, layer: Labels | None = None) -> None:
         self._viewer = viewer
         self._image = image
         self._store: ArrayStore | None = None
         self.is_own = layer is None
         self._is_writing = False
+        self._layer: Labels | None = None
         self.layer = layer
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer; None while there is none."""
+        return self._layer
+
+    @layer.setter
+    def layer(self, layer: Labels | None) -> None:
+        if self._layer is not None:
+            self._layer.events.paint.disconnect(self._on_edit)
+            self._layer.events.data.disconnect(self._on_edit)
+        self._layer = layer
+        if layer is not None:
+            layer.events.paint.connect(self._on_edit)
+            layer.events.data.connect(self._on_edit)
+
+    def _on_edit(self, _event: Any = None) -> None:
+        if not self._is_writing:
+            self.edited.emit()
+
+    def painted(self, plane: PlaneIndex) -> AnyArray | None:
+        """``(H, W)`` integers of a plane as the layer has it; None without such labels."""
+        layer, store = self.layer, self._store
+        if layer is None or store is None or layer.data.shape != store.array.shape:
+            return None
+        if (
+            plane
+            and [axis for axis, at in enumerate(plane) if at is None]
+            != sorted(range(layer.ndim))[-2:]
+        ):
+            return None
+        part: AnyArray = np.asarray(layer.data)[plane_of(plane, self._image).slicer]
+        return part
+
+    def redraw(self, window: Window, plane: PlaneIndex) -> None:
+        """Show a box of a plane as it is in the store, whatever was painted."""
+        layer, store = self.layer, self._store
+        if layer is None or store is None:
+            return
+        part = layer.data[plane_of(plane, self._image).slicer][window.slices]
+        new = store.read(window, plane)
+        rows, columns = np.nonzero(part != new)
+        pixels = plane_of(plane, self._image).pixels(rows + window.y0, columns + window.x0)
+        self._put(layer, pixels, new[rows, columns])
 
     def fill(self, store: LabelStore) -> None:
         """Show all of a store; the layer is made now if the store holds anything."""
@@ -121,6 +178,9 @@ class ArrayView:
         is_known = layer.data[pixels] == before
         if not is_known.all():
             pixels, values = tuple(axis[is_known] for axis in pixels), values[is_known]
+        self._put(layer, pixels, values)
+
+    def _put(self, layer: Labels, pixels: tuple[Any, ...], values: AnyArray) -> None:
         self._is_writing = True
         try:
             if values.size <= _MAX_ITEMS:

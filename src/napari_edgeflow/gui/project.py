@@ -7,73 +7,40 @@ alone touches history and store. The Qt thread keeps a snapshot and redraws what
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Labels as LabelsLayer
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from psygnal import Signal
 
-from napari_edgeflow._types import BoolArray, Window
+from napari_edgeflow._types import AnyArray, BoolArray, Window
+from napari_edgeflow.annotation.autosave import Found
 from napari_edgeflow.annotation.changes import Change, State
+from napari_edgeflow.annotation.hand_edits import hand_edits
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex
-from napari_edgeflow.annotation.store import LabelStore, MarkedStore
+from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.errors import JournalError
 from napari_edgeflow.gui.label_view import LabelView
 from napari_edgeflow.gui.messages import Messages, in_words
+from napari_edgeflow.gui.project_files import (
+    Opened,
+    ProjectFile,
+    close_history,
+    compact_if_large,
+)
+from napari_edgeflow.gui.project_steps import Snapshot, Step
 from napari_edgeflow.gui.worker import Worker
 
 Make = Callable[[State, LabelStore], Change | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A history that is ready, and what the user should know of it.
-
-    Attributes:
-        history: With its log and store.
-        place: The journal; None when steps are kept in memory alone.
-        notes: In words, shown once.
-    """
-
-    history: History
-    place: Path | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the Qt thread knows of the history.
-
-    Attributes:
-        state: Classes, objects, drafts.
-        next_id: The id that a new object would get.
-        undo_title: Of the step that undo takes back; empty when there is none.
-        redo_title: Of the step that redo does again; likewise.
-    """
-
-    state: State = field(default_factory=State)
-    next_id: int = 1
-    undo_title: str = ""
-    redo_title: str = ""
-
-    @classmethod
-    def of(cls, history: History) -> Snapshot:
-        """As the history is now."""
-        next_id = max(history.store.next_id, history.state.next_id)
-        return cls(history.state, next_id, history.next_undo(), history.next_redo())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    change: Change | None
-    is_forward: bool
-    after: Snapshot
+OFFER_FIRST = (
+    "There are objects of this image from before: choose “Resume” or “Start anew” at the top of "
+    "the panel first."
+)
 
 
 class Project:
@@ -82,7 +49,7 @@ class Project:
     Args:
         image: The napari Image layer.
         view: Shows the labels.
-        open_history: Makes the history; runs in the worker.
+        file: Opens the history, in the worker.
         worker: Of the steps; not that of the network.
         messages: Where to say what happened.
         shown_plane: The plane on the screen.
@@ -97,7 +64,7 @@ class Project:
         self,
         image: Any,
         view: LabelView,
-        open_history: Callable[[], Opened],
+        file: ProjectFile,
         *,
         worker: Worker,
         messages: Messages,
@@ -105,7 +72,7 @@ class Project:
     ) -> None:
         self.image = image
         self.view = view
-        self.place: Path | None = None
+        self.offer: Found | None = None
         self.is_open = False
         self._worker = worker
         self._messages = messages
@@ -113,10 +80,14 @@ class Project:
         self._opened: Opened | None = None
         self._snapshot = Snapshot()
         self._n_jobs = self._n_waiting = self._n_asked = 0
+        self._file = file
         self._saved_at: datetime | None = None
         self._problem = ""
+        self._has_edits = False
         self._is_closed = False
-        self._submit(partial(self._open, open_history), self._on_open)
+        self._class_of_paint: Callable[[], int] = lambda: 1
+        view.edited.connect(self.absorb)
+        self._submit(lambda: self._open(file.open), self._on_open)
 
     # --- what is known on the Qt thread ------------------------------------------------------
 
@@ -139,6 +110,11 @@ class Project:
     def plane(self) -> PlaneIndex:
         """The plane on the screen."""
         return self._shown_plane()
+
+    @property
+    def place(self) -> Path | None:
+        """The journal; None before the first step, and when steps are kept in memory alone."""
+        return self._snapshot.place
 
     @property
     def can_undo(self) -> bool:
@@ -175,13 +151,14 @@ class Project:
         """Where the steps are saved and since when, in words."""
         if self._problem:
             return f"Not saved: {self._problem}"
-        if self.is_open and self.place is None:
-            return "Kept in memory only; export before closing."
+        if self.is_untouched:
+            return ""
         if self.is_busy:
             return "Saving…"
-        if self._saved_at is None or self.place is None:
-            return ""
-        return f"Saved at {self._saved_at:%H:%M:%S} in {self.place.name}"
+        if self.place is None:
+            return "Not on disk: kept in memory only; export before closing."
+        when = f"Saved at {self._saved_at:%H:%M:%S}" if self._saved_at else "Saved"
+        return f"{when} in {self.place.name}"
 
     # --- steps -------------------------------------------------------------------------------
 
@@ -199,6 +176,10 @@ class Project:
             on_done: Called on the Qt thread after it is shown.
             on_failed: Called instead when nothing was changed; None: the user is told why.
         """
+        if self.offer is not None:
+            self._on_failed(on_failed, ValueError(OFFER_FIRST), is_counted=False)
+            return
+        self.absorb()
         self._n_asked += 1
         self._submit(
             partial(self._do, make), partial(self._on_step, on_done=on_done), on_failed=on_failed
@@ -206,11 +187,46 @@ class Project:
 
     def undo(self) -> None:
         """Take the last step back."""
+        self.absorb()
         self._submit(self._undo, self._on_step)
 
     def redo(self) -> None:
         """Do the step that was taken back last again."""
+        self.absorb()
         self._submit(self._redo, self._on_step)
+
+    def absorb(self) -> None:
+        """Make a step of what somebody else wrote to the Labels layer.
+
+        Only while the layer shows all steps so far can that be told from what is on its way;
+        otherwise it is done once they are through.
+        """
+        plane = self.plane
+        painted = self.view.painted(plane)
+        if painted is None or not self.is_open or self.offer is not None:
+            return
+        if self.is_busy:
+            self._has_edits = True
+            return
+        self._has_edits = False
+        class_id = self._class_of_paint()
+        self._submit(lambda: self._absorb(painted, class_id, plane), self._on_absorbed)
+
+    def paint_as(self, class_id: Callable[[], int]) -> None:
+        """Which class objects get that are painted in the layer."""
+        self._class_of_paint = class_id
+
+    def resume(self) -> None:
+        """Go on with the journal that is offered."""
+        found = self.offer
+        if found is not None:
+            self._submit(lambda: self._open(lambda: self._file.resume(found)), self._on_open)
+
+    def start_anew(self) -> None:
+        """Begin without objects; the journal that is offered is renamed, never deleted."""
+        found = self.offer
+        if found is not None:
+            self._submit(lambda: self._open(lambda: self._file.anew(found)), self._on_open)
 
     def read(self, window: Window, plane: PlaneIndex = ()) -> Labels:
         """``(h, w) uint32`` ids as committed, a copy; zeros before the project is open."""
@@ -259,34 +275,39 @@ class Project:
         return self._opened.history
 
     def _open(self, open_history: Callable[[], Opened]) -> tuple[Opened, Snapshot]:
-        self._opened = open_history()
-        return self._opened, Snapshot.of(self._opened.history)
+        opened = open_history()
+        self._close()
+        self._opened = opened
+        return opened, Snapshot.of(opened.history)
 
-    def _do(self, make: Make) -> _Step:
+    def _absorb(
+        self, painted: AnyArray, class_id: int, plane: PlaneIndex
+    ) -> tuple[Step, tuple[Window, ...]]:
+        history = self._history()
+        change, redraw = hand_edits(history.state, history.store, painted, class_id, plane)
+        if change is not None:
+            history.do(change)
+        return Step(change, True, Snapshot.of(history)), redraw
+
+    def _do(self, make: Make) -> Step:
         history = self._history()
         change = make(history.state, history.store)
         if change is not None and not change.is_empty:
             history.do(change)
-        return _Step(change, True, Snapshot.of(history))
+            compact_if_large(history, self._file.shape)
+        return Step(change, True, Snapshot.of(history))
 
-    def _undo(self) -> _Step:
+    def _undo(self) -> Step:
         history = self._history()
-        return _Step(history.undo(), False, Snapshot.of(history))
+        return Step(history.undo(), False, Snapshot.of(history))
 
-    def _redo(self) -> _Step:
+    def _redo(self) -> Step:
         history = self._history()
-        return _Step(history.redo(), True, Snapshot.of(history))
+        return Step(history.redo(), True, Snapshot.of(history))
 
     def _close(self) -> None:
-        if self._opened is None:
-            return
-        store, log = self._opened.history.store, self._opened.history.log
-        try:
-            if isinstance(store, MarkedStore):
-                store.flush()
-        finally:
-            if hasattr(log, "close"):
-                log.close()
+        if self._opened is not None:
+            close_history(self._opened.history)
 
     # --- back on the Qt thread ---------------------------------------------------------------
 
@@ -310,22 +331,25 @@ class Project:
 
     def _deliver(self, done: Callable[[Any], None], result: Any) -> None:
         self._n_waiting -= 1
-        if not self._is_closed:
-            self._problem = ""
-            done(result)
-            self.status_changed.emit()
+        if self._is_closed:
+            return
+        self._problem = ""
+        done(result)
+        if self._has_edits and not self.is_busy:
+            self.absorb()
+        self.status_changed.emit()
 
     def _on_open(self, result: tuple[Opened, Snapshot]) -> None:
         opened, self._snapshot = result
-        self.place, self.is_open = opened.place, True
-        for note in opened.notes:
-            self._messages.say(note, show_error)
+        self.offer, self.is_open = opened.offer, True
+        self._tell(opened.notes)
         self.view.fill(opened.history.store)
         self.changed.emit(None)
 
-    def _on_step(self, step: _Step, on_done: Callable[[Change], None] | None = None) -> None:
+    def _on_step(self, step: Step, on_done: Callable[[Change], None] | None = None) -> None:
         self._snapshot = step.after
         self._saved_at = datetime.now()
+        self._tell(step.after.notes)
         if step.change is None or step.change.is_empty:
             return
         self.view.show(step.change, step.is_forward)
@@ -333,8 +357,24 @@ class Project:
         if on_done is not None:
             on_done(step.change)
 
-    def _on_failed(self, on_failed: Callable[[Exception], None] | None, error: Exception) -> None:
-        self._n_waiting -= 1
+    def _on_absorbed(self, result: tuple[Step, tuple[Window, ...]]) -> None:
+        step, redraw = result
+        self._on_step(step)
+        for window in redraw:
+            self.view.redraw(window, self.plane)
+
+    def _tell(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self._messages.say(note[:1].upper() + note[1:], show_warning)
+
+    def _on_failed(
+        self,
+        on_failed: Callable[[Exception], None] | None,
+        error: Exception,
+        *,
+        is_counted: bool = True,
+    ) -> None:
+        self._n_waiting -= is_counted
         if self._is_closed:
             return
         if isinstance(error, JournalError):

@@ -5,32 +5,24 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
-from napari_edgeflow._types import LabelArray, Window
-from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
-from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import MemoryLog
-from napari_edgeflow.annotation.objects import (
-    ImageInfo,
-    ObjectRecord,
-    PlaneIndex,
-    measure_labels,
-)
-from napari_edgeflow.annotation.objects import Labels as LabelIds
-from napari_edgeflow.annotation.store import ArrayStore, LabelStore, StoredPlane
+from napari_edgeflow.annotation.objects import ImageInfo, PlaneIndex
+from napari_edgeflow.gui.autosave_settings import Autosave
 from napari_edgeflow.gui.commit import MAX_PLANE_PX, check_size, check_target
 from napari_edgeflow.gui.label_view import ArrayView, LabelView, plane_index
-from napari_edgeflow.gui.large_labels import StoreView, needs_store, open_store
+from napari_edgeflow.gui.large_labels import StoreView, needs_store
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import Binding
 from napari_edgeflow.gui.planes import Plane, layer_shape
-from napari_edgeflow.gui.project import Opened, Project
+from napari_edgeflow.gui.project import Project
+from napari_edgeflow.gui.project_files import ProjectFile
 from napari_edgeflow.gui.project_labels import name_project
 from napari_edgeflow.gui.worker import Worker
 
@@ -42,6 +34,8 @@ class Projects:
 
     Attributes:
         classes: Of images that have none yet.
+        resumes: ``"ask"`` offers what was saved of an image, ``"always"`` goes on with it.
+        autosave: Where to.
 
     Args:
         viewer: The napari viewer.
@@ -54,6 +48,8 @@ class Projects:
     ) -> None:
         self.worker = Worker()
         self.classes = ClassList().add(CLASS_NAME)
+        self.resumes = "ask"
+        self.autosave = Autosave.remembered()
         self._viewer = viewer
         self._messages = messages
         self._on_new = on_new
@@ -74,7 +70,7 @@ class Projects:
     def begin_anew(self, binding: Binding) -> None:
         """A new project without objects; the one before stays in its layer."""
         binding.project = None
-        self._begin(binding)
+        self._begin(binding, "never")
 
     def adopt(self, binding: Binding, layer: Labels) -> None:
         """Go on in this layer: its own project, or a new one with its labels as objects.
@@ -88,11 +84,10 @@ class Projects:
         if known:
             self._give(binding, known[0])
             return
-        info = image_info(binding.image)
         self._add(
             binding,
             ArrayView(self._viewer, binding.image, layer),
-            partial(_adopt, layer.data, info),
+            replace(self._file(binding.image), labels=layer.data, part=str(layer.name)),
         )
 
     def ready(self, binding: Binding, plane: Plane) -> Project:
@@ -166,13 +161,25 @@ class Projects:
             self.close(project)
         self.worker.finish()
 
-    def _begin(self, binding: Binding) -> None:
-        shape = layer_shape(binding.image)
-        info = image_info(binding.image)
+    def _begin(self, binding: Binding, resumes: str = "") -> None:
+        file = self._file(binding.image)
         self._add(
-            binding,
-            self._view(binding.image),
-            partial(_begin, shape, info, self.classes),
+            binding, self._view(binding.image), replace(file, resumes=resumes or self.resumes)
+        )
+
+    def _file(self, image: Any) -> ProjectFile:
+        """What it takes to open the image's project."""
+        info = image_info(image)
+        same = [one for one in self._viewer.layers if isinstance(one, Image)]
+        n_same = sum(_path_of(one) == info.path for one in same)
+        return ProjectFile(
+            info,
+            layer_shape(image),
+            image.data[0] if image.multiscale else image.data,
+            self.classes,
+            part=str(image.name) if info.path is not None and n_same > 1 else "",
+            folder=self.autosave.folder,
+            is_saved=self.autosave.is_on,
         )
 
     def _view(self, image: Any) -> LabelView:
@@ -180,11 +187,11 @@ class Projects:
             return StoreView(self._viewer, image, self._messages)
         return ArrayView(self._viewer, image)
 
-    def _add(self, binding: Binding, view: LabelView, open_history: Callable[[], Opened]) -> None:
+    def _add(self, binding: Binding, view: LabelView, file: ProjectFile) -> None:
         project = Project(
             binding.image,
             view,
-            open_history,
+            file,
             worker=self.worker,
             messages=self._messages,
             shown_plane=lambda: _shown(binding),
@@ -203,17 +210,17 @@ class Projects:
 def image_info(image: Any) -> ImageInfo:
     """What an Image layer says of itself; rows and columns are its last two axes."""
     shape = layer_shape(image)
-    source = image.source.path or image.metadata.get("path")
     size = (float(image.scale[-2]), float(image.scale[-1]))
     unit = str(image.units[-1]) if hasattr(image, "units") else ""
-    return ImageInfo(str(image.name), (shape[-2], shape[-1]), size, unit, path=source or None)
+    path = _path_of(image)
+    name = str(image.name) if path is None else path.name
+    return ImageInfo(name, (shape[-2], shape[-1]), size, unit, path=path)
 
 
-def planes_of(shape: tuple[int, ...]) -> tuple[PlaneIndex, ...]:
-    """All planes of the last two axes."""
-    if len(shape) == 2:
-        return ((),)
-    return tuple((*index, None, None) for index in np.ndindex(*shape[:-2]))
+def _path_of(image: Any) -> Path | None:
+    """The file of a layer; None when it has none on a disk of ours."""
+    source = image.source.path or image.metadata.get("path")
+    return None if not source or "://" in str(source) else Path(source)
 
 
 def _check_size(shape: tuple[int, ...], plane: Plane) -> None:
@@ -224,50 +231,3 @@ def _check_size(shape: tuple[int, ...], plane: Plane) -> None:
 def _shown(binding: Binding) -> PlaneIndex:
     plane = binding.shown_plane
     return () if plane is None else plane_index(plane)
-
-
-def _begin(shape: tuple[int, ...], info: ImageInfo, classes: ClassList) -> Opened:
-    """A history without objects."""
-    store: LabelStore
-    if needs_store(shape):
-        store, _ = open_store(None, info.shape, is_new=True)
-    elif shape[-2] * shape[-1] > MAX_PLANE_PX:
-        store = _NoLabels(info.shape)
-    else:
-        store = ArrayStore(np.zeros(shape, np.uint32))
-    return Opened(History.begin(MemoryLog(), info, store, State(classes), ()))
-
-
-def _adopt(labels: LabelArray, info: ImageInfo) -> Opened:
-    """A history that begins with these labels as objects of one class."""
-    store = ArrayStore(labels.copy())
-    state = State(ClassList().add(CLASS_NAME), _measure(store, labels.shape))
-    return Opened(History.begin(MemoryLog(), info, store, state, ()))
-
-
-def _measure(store: ArrayStore, shape: tuple[int, ...]) -> dict[int, ObjectRecord]:
-    """A record for every id; one on several planes of a stack has its largest plane."""
-    records: dict[int, ObjectRecord] = {}
-    for plane in planes_of(shape):
-        for label, (box, area) in measure_labels(StoredPlane(store, plane)).items():
-            if label not in records or records[label].area_px < area:
-                records[label] = ObjectRecord(label, 1, box, area, plane=plane)
-    return dict(sorted(records.items()))
-
-
-class _NoLabels:
-    """The store of an image that is too large for labels in memory: clicks, but no objects."""
-
-    is_persistent = True
-    next_id = 1
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape = shape
-
-    def read(self, window: Window, plane: PlaneIndex = ()) -> LabelIds:
-        """Zeros."""
-        return np.zeros(window.shape, np.uint32)
-
-    def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
-        """Refuse."""
-        check_size(self.shape, Plane((None, None), self.shape))

@@ -23,18 +23,28 @@ from qtpy.QtWidgets import (
 from napari_edgeflow.gui.brush_window import BrushWindow
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.overlap import ChosenRule
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.panels.resume_bar import ResumeBar
+from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.weights import WeightsPanel
 from napari_edgeflow.gui.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+OVERLAP_RULES: tuple[tuple[str, ChosenRule, str], ...] = (
+    ("Old ones stay", "old_protected", "A new object gets only pixels that are free"),
+    ("New on top", "new_on_top", "A new object takes pixels from others that are not locked"),
+    ("Ask", "ask", "Ask each time when a new object lies on others"),
+)
+"""Title, rule and tooltip."""
 
 
 class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
@@ -167,11 +177,21 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             lambda is_on: setattr(control, "largest_component", is_on),
         )
         self.largest_box.setChecked(control.largest_component)
-        self.overwrite_box = check_box(
-            "May overwrite neighbours",
-            "Let a new object take pixels from objects that are already in the Labels layer",
-            lambda is_on: setattr(control, "may_overwrite", is_on),
+        self.overlap_box = QComboBox()
+        for title, rule, tip in OVERLAP_RULES:
+            self.overlap_box.addItem(title, rule)
+            self.overlap_box.setItemData(
+                self.overlap_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
+            )
+        self.overlap_box.setToolTip("Who keeps pixels that a new object and others claim")
+        self.overlap_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
+        self.overlap_box.setMinimumContentsLength(8)
+        self.overlap_box.activated.connect(
+            lambda row: setattr(control, "overlap_rule", OVERLAP_RULES[row][1])
+        )
+        self.resume_bar = ResumeBar(control)
         self.export = ExportPanel(self.viewer, control)
         self.finetune = FinetunePanel(self.viewer, control)
         self.finetune.model_added.connect(self._on_improved)
@@ -180,6 +200,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             ("Import", ImportPanel(self.viewer, control)),
             ("Bands and overviews", BandsPanel(self.viewer, control)),
             ("Paint in large images", BrushWindow(self.viewer, control)),
+            ("Saving", SavingPanel(self.viewer, control)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
         ]
@@ -205,13 +226,14 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         form.addRow(self.weights)
         form.addRow("Labels", self.labels_box)
         form.addRow("Threshold", self.threshold)
+        form.addRow("Overlaps", self.overlap_box)
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setSpacing(6)
+        layout.addWidget(self.resume_bar)
         layout.addLayout(form)
         for part in (
             self.largest_box,
-            self.overwrite_box,
             self.tool_button,
             self.next_button,
             row(self.undo_button, self.redo_button),
@@ -303,6 +325,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         control = self.controller
         active = control.active
         self._show_steps()
+        self.resume_bar.refresh()
         self.reset_button.setEnabled(active is not None)
         self.next_button.setEnabled(active is not None and not active.is_finishing)
         self.cancel_button.setEnabled(control.worker.is_busy)

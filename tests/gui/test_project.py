@@ -1,0 +1,401 @@
+"""Projects in the viewer model: saved as one works, found again, never written over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+
+from napari_edgeflow._types import Click
+from napari_edgeflow.annotation.commands import (
+    edit_classes,
+    reclassify,
+    rename_object,
+    set_locked,
+)
+from napari_edgeflow.gui.controller import Controller
+
+from .fakes import FakePredictor, region, squares
+
+Settle = Callable[[Controller], None]
+PreviewMask = Callable[[Controller, tuple[int, ...]], Any]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, squares())
+    return path
+
+
+@pytest.fixture
+def open_image(make_controller: Any, settle: Settle) -> Callable[..., Any]:
+    """A controller in a viewer of its own, bound to the image of a file."""
+
+    def do(path: Path | None, pixels: Any = None, resumes: str = "ask") -> Any:
+        viewer = ViewerModel()
+        data = tifffile.imread(path) if pixels is None else pixels
+        metadata = {} if path is None else {"path": str(path)}
+        image = viewer.add_image(data, metadata=metadata, name="cells")
+        controller = make_controller(viewer)
+        controller.projects.resumes = resumes
+        controller.bind(image)
+        settle(controller)
+        return controller
+
+    return do
+
+
+def journal_of(path: Path) -> Path:
+    return path.with_name(path.name + ".edgeflow")
+
+
+def finish(controller: Controller, settle: Settle, *places: tuple[float, float]) -> None:
+    for place in places:
+        controller.click(place, "positive")
+        settle(controller)
+    controller.finish()
+    settle(controller)
+
+
+def leave(controller: Controller, qtbot: Any) -> None:
+    controller.close()
+    qtbot.waitUntil(lambda: not controller.projects.worker.is_alive, timeout=60_000)
+
+
+def test_looking_at_an_image_leaves_no_file(open_image: Any, file: Path, qtbot: Any) -> None:
+    controller = open_image(file)
+    controller.show_layers()
+    assert controller.project.saved_line == ""
+    leave(controller, qtbot)
+    assert [path.name for path in file.parent.iterdir()] == ["cells.tif"]
+
+
+def test_everything_is_there_again_after_a_restart(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, preview_mask: PreviewMask
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    project = first.project
+    assert project.saved_line.startswith("Saved at ")
+    assert project.saved_line.endswith("in cells.tif.edgeflow")
+    project.do(lambda state, _: edit_classes(state, state.classes.add("nucleus")))
+    project.do(lambda state, _: reclassify(state, [1], 2))
+    first.click((40, 50), "positive")
+    first.click((12, 12), "negative")
+    settle(first)
+    state, labels = project.state, first.target.data.copy()
+    field = state.draft_on().field_of_view
+    leave(first, qtbot)
+
+    again = open_image(file)
+    assert again.project.offer is not None
+    assert str(again.project.offer).startswith("1 object of ")
+    again.project.resume()
+    settle(again)
+    assert again.project.state == state
+    assert np.array_equal(again.target.data, labels)
+    assert again.project.offer is None
+    clicks = [Click(40, 50), Click(12, 12, False)]
+    (plane,) = again.binding.log.planes
+    assert [logged.click for logged in again.binding.log.on_plane(plane)] == clicks
+    assert again.binding.objects[plane].field_of_view == field
+    assert np.array_equal(preview_mask(again, (60, 80)), region(squares(), clicks))
+    for _ in range(5):
+        again.undo()
+    settle(again)
+    assert again.project.undo_title == "1 click"
+    assert not again.project.state.objects
+    for _ in range(6):
+        again.redo()
+    settle(again)
+    assert again.project.state == state
+
+
+def test_nothing_is_done_before_the_offer_is_answered(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, messages: list[str]
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    leave(first, qtbot)
+    before = journal_of(file).read_bytes()
+    again = open_image(file)
+    again.click((40, 50), "positive")
+    again.project.do(lambda state, _: edit_classes(state, state.classes.add("x")))
+    settle(again)
+    assert sum("choose “Resume” or “Start anew”" in text for text in messages) == 2
+    assert again.active is None
+    leave(again, qtbot)
+    assert journal_of(file).read_bytes() == before
+
+
+def test_starting_anew_keeps_the_old_journal(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, messages: list[str]
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    leave(first, qtbot)
+    before = journal_of(file).read_bytes()
+    again = open_image(file)
+    again.project.start_anew()
+    settle(again)
+    assert not again.project.state.objects
+    (old,) = file.parent.glob("*.old")
+    assert old.read_bytes() == before
+    assert any(f"kept in {old.name}" in text for text in messages)
+    finish(again, settle, (40, 50))
+    assert again.project.place == journal_of(file)
+    assert (again.target.data == 1).sum() == 450
+
+
+def test_images_without_a_file_are_found_again_by_their_pixels(
+    open_image: Any, settle: Settle, qtbot: Any, spare_projects: Path
+) -> None:
+    first = open_image(None, squares())
+    finish(first, settle, (15, 20))
+    assert first.project.place.parent == spare_projects
+    leave(first, qtbot)
+    assert open_image(None, squares()).project.offer is not None
+    assert open_image(None, squares() + np.uint8(1)).project.offer is None
+
+
+def test_a_changed_image_is_refused_in_words_and_its_journal_stays(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, messages: list[str]
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    leave(first, qtbot)
+    before = journal_of(file).read_bytes()
+    tifffile.imwrite(file, squares((70, 90)))
+    again = open_image(file)
+    assert again.project.offer is None
+    assert any("60 × 80 px, and this one has 70 × 90 px" in text for text in messages)
+    finish(again, settle, (40, 50))
+    assert again.project.place.name == "cells.tif.2.edgeflow"
+    assert journal_of(file).read_bytes() == before
+
+
+def test_a_second_window_is_told_and_saves_elsewhere(
+    open_image: Any, file: Path, settle: Settle, messages: list[str]
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    second = open_image(file)
+    second.project.resume()
+    settle(second)
+    assert any("only one that writes to" in text for text in messages)
+    assert second.project.offer is not None
+    second.project.start_anew()
+    settle(second)
+    finish(second, settle, (40, 50))
+    assert second.project.place.name == "cells.tif.2.edgeflow"
+    finish(first, settle, (40, 50))
+    assert set(first.project.state.objects) == {1, 2}
+
+
+def test_a_full_disk_changes_nothing_and_is_said(
+    open_image: Any,
+    file: Path,
+    settle: Settle,
+    messages: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    saved = controller.project.saved_line
+    controller.click((40, 50), "positive")
+    settle(controller)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_edgeflow.annotation.journal._write_all", full)
+        controller.finish()
+        settle(controller)
+        assert "No space left" in messages[-1]
+        assert controller.project.saved_line.startswith("Not saved: ")
+        assert set(controller.project.state.objects) == {1}
+        assert controller.active is not None
+    controller.finish()
+    settle(controller)
+    assert set(controller.project.state.objects) == {1, 2}
+    assert controller.project.saved_line.startswith("Saved at ")
+    assert controller.project.saved_line >= saved
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+def test_a_journal_that_was_cut_off_comes_back_to_its_last_whole_step(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, messages: list[str], cut: int
+) -> None:
+    first = open_image(file)
+    finish(first, settle, (15, 20))
+    finish(first, settle, (40, 50))
+    leave(first, qtbot)
+    whole = journal_of(file).read_bytes()
+    journal_of(file).write_bytes(whole[:-cut])
+    again = open_image(file, resumes="always")
+    assert set(again.project.state.objects) == {1}
+    assert (again.target.data == 1).sum() == 300
+    assert any("cut off or damaged" in text for text in messages)
+    assert list(file.parent.glob("*.damaged-*"))
+
+
+def test_taking_an_object_up_gives_the_same_mask_again(
+    open_image: Any, file: Path, settle: Settle, predictor: FakePredictor, preview_mask: PreviewMask
+) -> None:
+    controller = open_image(file)
+    controller.viewer.canvas.size = (300, 400)
+    controller.viewer.scene.camera.zoom = 10.0
+    controller.click((15, 20), "positive")
+    controller.click((12, 12), "negative")
+    settle(controller)
+    mask = preview_mask(controller, (60, 80))
+    controller.finish()
+    settle(controller)
+    controller.viewer.scene.camera.zoom = 1.0
+    controller.take_up(1)
+    settle(controller)
+    assert controller.object_line == "Correcting object 1 on the image"
+    assert np.array_equal(preview_mask(controller, (60, 80)), mask)
+    assert predictor.fields_of_view[-1] == 30.0
+    controller.click((40, 50), "positive")
+    settle(controller)
+    controller.finish()
+    settle(controller)
+    assert set(controller.project.state.objects) == {1}
+    assert controller.project.state.objects[1].n_positive == 2
+    assert (controller.target.data == 1).sum() == mask.sum() + 450
+    controller.undo()
+    controller.undo()
+    controller.undo()
+    settle(controller)
+    assert controller.active is None
+    assert (controller.target.data == 1).sum() == mask.sum()
+
+
+def test_a_painted_object_is_taken_up_from_its_mask(
+    open_image: Any, file: Path, settle: Settle, preview_mask: PreviewMask
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    controller.target.data[30:33, 10:20] = 1
+    controller.take_up(1)
+    settle(controller)
+    expected = region(squares(), [Click(15, 20)])
+    expected[30:33, 10:20] = True
+    assert np.array_equal(preview_mask(controller, (60, 80)), expected)
+
+
+def test_labels_from_elsewhere_become_objects(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any
+) -> None:
+    controller = open_image(file)
+    labels = np.zeros((60, 80), np.uint16)
+    labels[2:6, 3:9], labels[30:40, 50:60] = 4, 11
+    layer = controller.viewer.add_labels(labels, name="mine")
+    controller.target = layer
+    settle(controller)
+    records = controller.project.state.objects
+    assert {i: record.area_px for i, record in records.items()} == {4: 24, 11: 100}
+    assert controller.project.state.classes.get(records[4].class_id).name == "object"
+    controller.project.do(lambda state, _: rename_object(state, 4, "left"))
+    settle(controller)
+    assert controller.project.place.name == "cells.tif.mine.edgeflow"
+    controller.target = None
+    settle(controller)
+    assert not controller.project.state.objects
+    controller.target = layer
+    settle(controller)
+    assert controller.project.state.objects[4].name == "left"
+
+
+def test_strokes_of_the_brush_are_steps_and_locked_objects_stay(
+    open_image: Any, file: Path, settle: Settle
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    layer, project = controller.target, controller.project
+    layer.brush_size = 3
+    layer.paint((50, 10), 7)
+    settle(controller)
+    area = int((layer.data == 7).sum())
+    assert area > 4
+    assert project.state.objects[7].area_px == area
+    assert project.undo_title == "paint object 7"
+    layer.undo()  # napari's own
+    controller.undo()
+    settle(controller)
+    project.do(lambda state, _: set_locked(state, [1], True))
+    settle(controller)
+    layer.paint((15, 20), 3)
+    settle(controller)
+    assert (layer.data[region(squares(), [Click(15, 20)])] == 1).all()
+    assert 3 not in layer.data
+    other = np.zeros_like(layer.data)
+    other[10:25, 10:30] = 1
+    other[50, 50] = 8
+    layer.data = other
+    settle(controller)
+    assert project.state.objects[8].area_px == 1
+
+
+def test_the_user_is_asked_who_keeps_pixels(open_image: Any, file: Path, settle: Settle) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    asked: list[tuple[str, Any]] = []
+    controller.ask_overlaps_by(lambda text, answer: asked.append((text, answer)))
+    controller.overlap_rule = "ask"
+    finish(controller, settle, (40, 50))
+    assert not asked
+    controller.click((15, 20), "positive")
+    controller.click((2, 2), "positive")
+    settle(controller)
+    controller.finish()
+    settle(controller)
+    ((text, answer),) = asked
+    assert text.startswith("The object lies partly on object 1 “object” (300 px). Who keeps")
+    assert controller.active.is_finishing
+    answer(None)
+    assert not controller.active.is_finishing
+    controller.finish()
+    settle(controller)
+    asked[-1][1]("new_on_top")
+    settle(controller)
+    assert set(controller.project.state.objects) == {2, 3}
+    controller.undo()
+    settle(controller)
+    assert controller.project.state.objects[1].area_px == 300
+
+
+def test_a_thousand_steps_are_undone_exactly_after_a_restart(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    project = controller.project
+    for number in range(1000):
+        project.do(lambda state, _, name=f"n{number}": rename_object(state, 1, name))
+    settle(controller)
+    leave(controller, qtbot)
+    again = open_image(file, resumes="always")
+    assert again.project.state.objects[1].name == "n999"
+    for number in (998, 997):
+        again.undo()
+        settle(again)
+        assert again.project.state.objects[1].name == f"n{number}"
+    for _ in range(998):
+        again.undo()
+    settle(again)
+    assert again.project.state.objects[1].name == ""
+    again.undo()
+    again.undo()
+    settle(again)
+    assert not again.can_undo
+    assert not again.target.data.any()
