@@ -67,7 +67,8 @@ def test_a_row_says_what_is_known_of_the_object(table: ObjectTable) -> None:
         "area_px": "20", "area": "2.5", "clicks": "+2 −1 ~1", "model": "edgeflow-18s",
         "time": time_text(record.created), "slice": "",
     }  # fmt: skip
-    color = cell(table, 7, "class", Qt.ItemDataRole.DecorationRole)
+    icon = cell(table, 7, "class", Qt.ItemDataRole.DecorationRole)
+    color = icon.pixmap(8, 8).toImage().pixelColor(4, 4)
     assert (color.red(), color.green(), color.blue()) == (86, 180, 233)
     assert cell(table, 7, "id", Qt.ItemDataRole.FontRole).italic()
     headings = [

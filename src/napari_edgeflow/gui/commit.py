@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_edgeflow.gui.label_colors import new_colormap
 from napari_edgeflow.gui.planes import Plane, layer_shape
 from napari_edgeflow.gui.preview import like
 
@@ -67,5 +68,6 @@ def new_labels(image: Any, taken: set[str]) -> Labels:
         rotate=image.rotate,
         shear=image.shear,
         affine=image.affine,
+        colormap=new_colormap(),
         **like(image),
     )

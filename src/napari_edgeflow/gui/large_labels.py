@@ -28,6 +28,7 @@ from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.commit import MAX_PLANE_PX, labels_name
+from napari_edgeflow.gui.label_colors import new_colormap
 from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.planes import layer_shape
 from napari_edgeflow.gui.preview import like
@@ -152,6 +153,7 @@ class StoreView:
             rotate=image.rotate,
             shear=image.shear,
             affine=image.affine,
+            colormap=new_colormap(),
             **like(image),
         )
         self._viewer.layers.insert(self._viewer.layers.index(image) + 1, self.layer)

@@ -11,7 +11,7 @@ from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import ObjectRecord, PlaneIndex
 from napari_edgeflow.gui.pixel_size import PixelSize
 
-NAME, AREA_UNIT, SLICE = "name", "area", "slice"
+CLASS, NAME, AREA_UNIT, SLICE = "class", "name", "area", "slice"
 
 
 class About:
@@ -106,17 +106,13 @@ COLUMNS: tuple[Column, ...] = (
         lambda r, _: str(r.id), lambda r, _: r.id, is_number=True,
     ),
     Column(
-        "class", "Class", "What the object is, with the class's colour",
+        CLASS, "Class", "What the object is, with the class's colour",
         lambda r, a: a.class_name(r.class_id),
         lambda r, a: a.class_name(r.class_id).casefold(), example="building",
     ),
     Column(
         NAME, "Name", "Its name, if you gave it one; F2 to change it",
-        lambda r, _: r.name, lambda r, _: r.name.casefold(), example="object name",
-    ),
-    Column(
-        "state", "State", "Hidden: not shown. Locked: neither overwritten nor changed",
-        lambda r, _: state_words(r), lambda r, _: state_words(r), example="hidden",
+        lambda r, _: r.name, lambda r, _: r.name.casefold(), example="my object",
     ),
     Column(
         "area_px", "Area (px)", "Pixels",
@@ -130,6 +126,10 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "clicks", "Clicks", "+ on the object, − beside it, ~ on its boundary",
         lambda r, _: clicks_text(r), lambda r, _: len(r.clicks), is_number=True, example="+00 −00",
+    ),
+    Column(
+        "state", "State", "Hidden: not shown. Locked: neither overwritten nor changed",
+        lambda r, _: state_words(r), lambda r, _: state_words(r), example="hidden",
     ),
     Column(
         "model", "Model", "The network that made it; empty when it came from elsewhere",

@@ -18,12 +18,13 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QGuiApplication, QPalette
+from qtpy.QtGui import QFont, QGuiApplication, QIcon, QPalette
 
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.objects import ObjectRecord
 from napari_edgeflow.gui.object_columns import (
     AREA_UNIT,
+    CLASS,
     COLUMNS,
     NAME,
     About,
@@ -31,13 +32,14 @@ from napari_edgeflow.gui.object_columns import (
     search_text,
     state_words,
 )
+from napari_edgeflow.gui.panels.swatches import swatch
 from napari_edgeflow.gui.pixel_size import PixelSize
 
 _MANY = 100
 """Objects from which on a change shows all rows anew, which is faster than one by one."""
 _Index = QModelIndex | QPersistentModelIndex
 _NO_PARENT = QModelIndex()
-_NAME, _CLASS, _AREA = number_of(NAME), number_of("class"), number_of(AREA_UNIT)
+_NAME, _CLASS, _AREA = number_of(NAME), number_of(CLASS), number_of(AREA_UNIT)
 _ROLE = Qt.ItemDataRole
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -53,7 +55,7 @@ class ObjectTable(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         super().__init__(parent)
         self._state = State()
         self._about = About(self._state.classes)
-        self._colors: dict[int, QColor] = {}
+        self._swatches: dict[int, QIcon] = {}
         self._order: list[tuple[Any, int]] = []
         self._rank_of: dict[int, Any] = {}
         self._records: dict[int, ObjectRecord] = {}  # of the rows, as they are shown
@@ -135,7 +137,7 @@ class ObjectTable(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
     def _take(self, state: State, pixel: PixelSize | None) -> None:
         if state.classes is not self._about.classes or pixel is not self._about.pixel:
             self._about = About(state.classes, pixel)
-            self._colors = {c.id: QColor(*c.color) for c in state.classes}
+            self._swatches = {c.id: swatch(c.color) for c in state.classes}
         self._state = state
 
     # --- rows ------------------------------------------------------------------------------
@@ -218,7 +220,7 @@ class ObjectTable(QAbstractTableModel):  # type: ignore[misc, unused-ignore]
         if role == _ROLE.TextAlignmentRole:
             return _RIGHT if column.is_number else _LEFT
         if role == _ROLE.DecorationRole and index.column() == _CLASS:
-            return self._colors.get(record.class_id)
+            return self._swatches.get(record.class_id)
         if role == _ROLE.ToolTipRole:
             words = state_words(record)
             return f"{column.title}: {column.text(record, self._about)}" + f" ({words})" * bool(

@@ -19,7 +19,7 @@ _TIPS = (
     "Its number in files",
     "Objects of the class",
 )
-_ROWS_SHOWN = 5
+_FEWEST_ROWS, _MOST_ROWS = 3, 8
 _ID_ROLE = int(Qt.ItemDataRole.UserRole)
 
 
@@ -46,8 +46,7 @@ class ClassTree(QTreeWidget):  # type: ignore[misc, unused-ignore]
             QAbstractItemView.EditTrigger.EditKeyPressed
             | QAbstractItemView.EditTrigger.DoubleClicked
         )
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight((self.fontMetrics().height() + 6) * (_ROWS_SHOWN + 1))
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         heading = self.header()
         heading.setStretchLastSection(False)
         heading.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
@@ -57,6 +56,7 @@ class ClassTree(QTreeWidget):  # type: ignore[misc, unused-ignore]
             if number != NAME:
                 width = self.fontMetrics().horizontalAdvance(_TITLES[number] + "000")
                 self.setColumnWidth(number, width)
+        self._fit_height()
         self.currentItemChanged.connect(self._on_current)
         self.itemChanged.connect(self._on_text)
 
@@ -68,6 +68,7 @@ class ClassTree(QTreeWidget):  # type: ignore[misc, unused-ignore]
             self.clear()
             self._items = [_item(one) for one in classes]
             self.addTopLevelItems(self._items)
+            self._fit_height()
         for one, item in zip(classes, self._items, strict=True):
             text = str(counts.get(one.id, 0))
             if item.text(COUNT) != text:
@@ -77,6 +78,12 @@ class ClassTree(QTreeWidget):  # type: ignore[misc, unused-ignore]
         if current not in classes:
             self.clearSelection()
         self._is_filling = False
+
+    def _fit_height(self) -> None:
+        """As high as its rows, within bounds."""
+        rows = min(max(len(self._items), _FEWEST_ROWS), _MOST_ROWS)
+        height = self.sizeHintForRow(0) if self._items else self.fontMetrics().height()
+        self.setFixedHeight(self.header().sizeHint().height() + rows * height + 4)
 
     @property
     def ids(self) -> list[int]:

@@ -9,10 +9,11 @@ from typing import Any
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QAbstractItemView, QMenu, QSizePolicy, QTableView
 
-from napari_edgeflow.gui.object_columns import AREA_UNIT, COLUMNS, NAME, SLICE, number_of
+from napari_edgeflow.gui.object_columns import AREA_UNIT, CLASS, COLUMNS, NAME, SLICE, number_of
 from napari_edgeflow.gui.object_table import ObjectTable, runs
 
 _ROWS_SHOWN = 8
+_PADDING, _SWATCH = 14, 20
 _DELETE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
@@ -56,7 +57,6 @@ class ObjectsView(QTableView):  # type: ignore[misc, unused-ignore]
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
         self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
         self.setTabKeyNavigation(False)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         height = self.fontMetrics().height() + 6
@@ -73,7 +73,8 @@ class ObjectsView(QTableView):  # type: ignore[misc, unused-ignore]
         for number, column in enumerate(COLUMNS):
             texts = (column.example, column.title + "  ")
             widest = max(map(self.fontMetrics().horizontalAdvance, texts))
-            self.setColumnWidth(number, widest + 18)
+            has_swatch = column.key == CLASS
+            self.setColumnWidth(number, widest + _PADDING + _SWATCH * has_swatch)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
 

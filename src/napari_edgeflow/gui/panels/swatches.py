@@ -13,4 +13,6 @@ def swatch(color: Rgb) -> QIcon:
     """A square of this colour."""
     picture = QPixmap(_SIDE, _SIDE)
     picture.fill(QColor(*color))
-    return QIcon(picture)
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)  # else it is tinted in a selected row
+    return icon
