@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Labels
@@ -11,15 +11,28 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_edgeflow._types import BoolArray, Prediction, Window
 from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape
 
-_COLOUR = "#00c8ff"
+_HELPER = "napari-edgeflow helper"
+
+
+class Look(NamedTuple):
+    """How a mask is shown; ``contour`` is the width of its outline, 0 for a filled mask."""
+
+    name: str = "active object"
+    colour: str = "#00c8ff"
+    opacity: float = 0.5
+    contour: int = 0
+
+
+ACTIVE = Look()
 
 
 class Preview:
     """Shows one prediction at a time; its cost follows the object, not the image."""
 
-    def __init__(self, viewer: Any, image: Any) -> None:
+    def __init__(self, viewer: Any, image: Any, look: Look = ACTIVE) -> None:
         self._viewer = viewer
         self._image = image
+        self._look = look
         self.layer: Labels | None = None
 
     def show(self, plane: Plane, prediction: Prediction | None) -> None:
@@ -29,11 +42,14 @@ class Preview:
             self.clear()
             return
         mask, window = found
+        scale = 1 if prediction is None else prediction.scale
         layer = self.ensure()
         shape = iter(mask.shape)
         full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
         layer.data = mask.astype(np.uint8).reshape(full_shape)
-        layer.translate = plane.position(window.y0, window.x0)
+        layer.scale = tuple(float(scale) if at is None else 1.0 for at in plane.index)
+        middle = (scale - 1) / 2  # of the first cell, from its first pixel
+        layer.translate = plane.position(window.y0 + middle, window.x0 + middle)
 
     def clear(self) -> None:
         """Show nothing; the layer stays."""
@@ -52,19 +68,26 @@ class Preview:
             n = len(layer_shape(self._image))
             self.layer = Labels(
                 np.zeros((1,) * n, np.uint8),
-                name=f"{self._image.name} · active object",
+                name=f"{self._image.name} · {self._look.name}",
                 colormap=DirectLabelColormap(
-                    color_dict={None: "transparent", 0: "transparent", 1: _COLOUR}
+                    color_dict={None: "transparent", 0: "transparent", 1: self._look.colour}
                 ),
-                opacity=0.5,
+                opacity=self._look.opacity,
+                metadata={_HELPER: True},
                 affine=data_to_world_matrix(self._image),
                 **like(self._image),
             )
+            self.layer.contour = self._look.contour
             self.layer.editable = False
             position = self._viewer.layers.index(self._image) + 1
             self._viewer.layers.insert(position, self.layer)
             self._viewer.layers.selection.active = active
         return self.layer
+
+
+def is_helper(layer: Any) -> bool:
+    """True for layers that show masks in the making, not objects."""
+    return bool(layer.metadata.get(_HELPER))
 
 
 def like(image: Any) -> dict[str, Any]:
@@ -78,5 +101,7 @@ def _bounding_box(prediction: Prediction) -> tuple[BoolArray, Window] | None:
     if not rows.size:
         return None
     box = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    placed = Window(box.y0 + window.y0, box.x0 + window.x0, box.y1 + window.y0, box.x1 + window.x0)
+    k = prediction.scale
+    y0, x0 = window.y0 + box.y0 * k, window.x0 + box.x0 * k
+    placed = Window(y0, x0, y0 + box.height * k, x0 + box.width * k)
     return mask[box.slices], placed
