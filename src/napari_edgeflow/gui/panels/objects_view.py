@@ -84,7 +84,8 @@ class ObjectsView(QTableView):  # type: ignore[misc, unused-ignore]
         if self._is_following:
             return
         ids: list[int] = []
-        for part in self.selectionModel().selection():
+        selection: Any = self.selectionModel().selection()
+        for part in selection:
             ids += [self.table.id_at(number) for number in range(part.top(), part.bottom() + 1)]
         self.ids_selected.emit(tuple(dict.fromkeys(ids)))
 
