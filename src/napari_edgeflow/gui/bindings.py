@@ -102,6 +102,8 @@ class Bindings:
         return binding
 
     def _unbind(self, binding: Binding) -> None:
+        if binding not in self._all:  # deleting its layers already let go of it
+            return
         for active in binding.objects.values():
             self._worker.cancel(active.id)
         self._all.remove(binding)

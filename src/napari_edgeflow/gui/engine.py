@@ -76,6 +76,14 @@ class SessionLike(Protocol):
     ) -> Prediction | None:
         """Replace the whole list."""
 
+    def peek(
+        self,
+        clicks: Sequence[Click],
+        field_of_view: float | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction | None:
+        """The mask that these clicks would give, of this object or a new one."""
+
     def reset(self, field_of_view: float | None = None) -> None:
         """Start a new object."""
 
@@ -178,6 +186,27 @@ class Engine:
         if session.postprocessing != request.postprocessing:
             session.postprocessing = request.postprocessing
         return Result(session.prediction, line, session.timings)
+
+    def peek(self, request: Request, should_stop: Callable[[], bool]) -> Prediction | None:
+        """The mask that the request would give; the sessions stay as they are.
+
+        None before the model is loaded, or when the object is not the session's.
+
+        Raises:
+            ImageRefusedError: The image cannot be opened.
+            Cancelled: ``should_stop`` said so.
+        """
+        if self._predictor is None or self._model != request.model or should_stop():
+            return None
+        slot = self._slot(request)
+        session = slot.session
+        if session.postprocessing != request.postprocessing:
+            session.postprocessing = request.postprocessing
+        if slot.started == (request.object_id, request.field_of_view):
+            return session.peek(request.clicks, None, should_stop)
+        if len(request.clicks) == 1 and request.start is None:
+            return session.peek(request.clicks, request.field_of_view, should_stop)
+        return None
 
     def _slot(self, request: Request) -> _Slot:
         image = request.image

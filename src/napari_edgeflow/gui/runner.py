@@ -6,13 +6,13 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 
 from napari.utils.notifications import show_error, show_info
 
-from napari_edgeflow._types import ClickKind, PostProcessing
+from napari_edgeflow._types import Click, ClickKind, PostProcessing, Prediction
 from napari_edgeflow.gui.click_log import Clicks
 from napari_edgeflow.gui.engine import (
     Engine,
@@ -25,6 +25,8 @@ from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
 from napari_edgeflow.gui.planes import Plane, plane_image, visible_side
 from napari_edgeflow.gui.worker import Worker
+
+PEEK = "peek"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,18 @@ class Runner:
     def request(self, binding: Binding, active: ActiveObject) -> None:
         """Ask the worker for the mask of the object's clicks; replaces what was asked before."""
         clicks = binding.log.on_plane(active.plane)
-        is_new = active.start is None and clicks
         active.is_pending = True
-        request = Request(
+        request = self._request(binding, active, clicks)
+        self.worker.submit(
+            active.id,
+            partial(self.engine.run, request),
+            partial(self._on_result, binding, active, clicks),
+            partial(self._on_failed, binding, active),
+        )
+
+    def _request(self, binding: Binding, active: ActiveObject, clicks: Clicks) -> Request:
+        is_new = active.start is None and clicks
+        return Request(
             image=plane_image(binding.image, active.plane),
             model=self.settings.model,
             object_id=active.id,
@@ -156,11 +167,34 @@ class Runner:
             postprocessing=self.settings.postprocessing,
             start=active.start,
         )
-        self.worker.submit(
-            active.id,
-            partial(self.engine.run, request),
-            partial(self._on_result, binding, active, clicks),
-            partial(self._on_failed, binding, active),
+
+    def peek(
+        self,
+        binding: Binding,
+        plane: Plane,
+        click: Click,
+        on_mask: Callable[[Prediction | None], None],
+    ) -> None:
+        """Work out what a click would give, when the worker has nothing else to do.
+
+        Args:
+            binding: Of the image.
+            plane: That is clicked.
+            click: That is not there yet.
+            on_mask: Called on the Qt thread, unless something else came meanwhile.
+        """
+        active = binding.objects.get(plane)
+        side = visible_side(binding.viewer, binding.image, plane)
+        if active is None:
+            active = ActiveObject(0, plane, side)
+        if active.is_pending or active.is_finishing:
+            return
+        request = self._request(binding, active, binding.log.on_plane(plane))
+        request = replace(request, clicks=(*request.clicks, click))
+        if not (click.is_positive or len(request.clicks) > 1 or request.start is not None):
+            return
+        self.worker.submit_idle(
+            PEEK, partial(self.engine.peek, request), on_mask, lambda _error: None
         )
 
     def _on_result(
@@ -174,7 +208,7 @@ class Runner:
         start = time.perf_counter()
         binding.show_preview()
         self.timings = ClickTimings.of(result.timings, time.perf_counter() - start)
-        area = int(active.prediction.mask.sum()) if active.prediction else 0
+        area = active.prediction.area_px if active.prediction else 0
         many = "s" * (len(clicks) != 1)
         self._messages.status = f"{len(clicks)} click{many} · {area} px on {active.plane.name}"
         if active.is_finishing:

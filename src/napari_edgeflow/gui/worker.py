@@ -26,6 +26,7 @@ class _Job:
     run: Callable[[ShouldStop], Any]
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]
+    is_idle_work: bool = False
 
 
 class Worker(QObject):  # type: ignore[misc, unused-ignore]
@@ -35,6 +36,9 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
     what comes back from a job that was replaced is dropped. The thread starts with the first
     job and ends by itself some seconds after the last, so none is left behind by a window
     that goes away without a word; it is not a daemon, so none is killed inside a network.
+
+    Idle work runs when nothing else waits, is asked to stop as soon as something does, and does
+    not count as being busy.
     """
 
     busy_changed = Signal(bool)
@@ -71,15 +75,36 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         failed: Callable[[Exception], None],
     ) -> None:
         """Run ``run(should_stop)`` in the thread, then ``done`` or ``failed`` on this one."""
+        self._submit(key, run, done, failed)
+
+    def submit_idle(
+        self,
+        key: Hashable,
+        run: Callable[[ShouldStop], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Run it when there is nothing else to do, and only if nothing else comes meanwhile."""
+        self._submit(key, run, done, failed, is_idle_work=True)
+
+    def _submit(
+        self,
+        key: Hashable,
+        run: Callable[[ShouldStop], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        *,
+        is_idle_work: bool = False,
+    ) -> None:
         if self._is_closed:
             return
         with self._wake:
             self._generation += 1
-            job = _Job(key, self._generation, run, done, failed)
+            job = _Job(key, self._generation, run, done, failed, is_idle_work)
             self._drop_waiting(lambda other: other.key == key)
             self._latest[key] = job.generation
             self._waiting.append(job)
-            self._count(+1)
+            self._count(+1 - is_idle_work)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="napari-edgeflow")
                 self._thread.start()
@@ -127,7 +152,8 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
 
     def _drop_waiting(self, is_dropped: Callable[[_Job], bool]) -> None:
         kept = [job for job in self._waiting if not is_dropped(job)]
-        self._count(len(kept) - len(self._waiting))
+        gone = [job for job in self._waiting if job not in kept and not job.is_idle_work]
+        self._count(-len(gone))
         self._waiting = kept
 
     def _count(self, change: int) -> None:
@@ -137,6 +163,8 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
             self.busy_changed.emit(self.is_busy)
 
     def _is_stale(self, job: _Job) -> bool:
+        if job.is_idle_work and any(not other.is_idle_work for other in list(self._waiting)):
+            return True
         return self._is_closed or self._latest.get(job.key) != job.generation
 
     def _next(self) -> _Job | None:
@@ -144,7 +172,8 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         with self._wake:
             self._wake.wait_for(lambda: self._waiting or self._is_closed, self._linger_s)
             if self._waiting and (self._is_finishing or not self._is_closed):
-                return self._waiting.pop(0)
+                at = next((i for i, job in enumerate(self._waiting) if not job.is_idle_work), 0)
+                return self._waiting.pop(at)
             self._thread = None
             return None
 
@@ -171,7 +200,7 @@ class Worker(QObject):  # type: ignore[misc, unused-ignore]
         is_stale = self._is_stale(job)
         if not is_stale:
             self._latest.pop(job.key)
-        self._count(-1)
+        self._count(-1 + job.is_idle_work)
         if is_stale or isinstance(error, Cancelled):
             return
         if error is None:
