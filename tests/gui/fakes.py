@@ -74,6 +74,7 @@ class FakePredictor:
     device_line: str = "fake · no network"
     click_kinds: tuple[ClickKind, ...] = ("positive", "negative")
     runs: int = 0
+    peeks: int = 0
     stopped: int = 0
     opened: int = 0
     failure: Exception | None = None
@@ -137,6 +138,20 @@ class FakeSession:
         like = np.where(alike(self._pixels, clicks), 0.6, 0.1)
         self._probs = None if is_empty else np.where(mask, 0.9, like)
         return self.prediction
+
+    def peek(
+        self,
+        clicks: Sequence[Click],
+        field_of_view: float | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction | None:
+        self._predictor.peeks += 1
+        assert self._predictor.gate.wait(2 * PATIENCE_S), "the test never opened the gate"
+        if should_stop():
+            self._predictor.stopped += 1
+            raise Cancelled("a click came")
+        mask = region(self._pixels, clicks, self._start)
+        return Prediction(self._window, mask.astype(np.float32), mask, 0.9)
 
     @property
     def prediction(self) -> Prediction | None:
