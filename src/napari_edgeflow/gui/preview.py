@@ -42,11 +42,14 @@ class Preview:
             self.clear()
             return
         mask, window = found
+        scale = 1 if prediction is None else prediction.scale
         layer = self.ensure()
         shape = iter(mask.shape)
         full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
         layer.data = mask.astype(np.uint8).reshape(full_shape)
-        layer.translate = plane.position(window.y0, window.x0)
+        layer.scale = tuple(float(scale) if at is None else 1.0 for at in plane.index)
+        middle = (scale - 1) / 2  # of the first cell, from its first pixel
+        layer.translate = plane.position(window.y0 + middle, window.x0 + middle)
 
     def clear(self) -> None:
         """Show nothing; the layer stays."""
@@ -98,5 +101,7 @@ def _bounding_box(prediction: Prediction) -> tuple[BoolArray, Window] | None:
     if not rows.size:
         return None
     box = Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    placed = Window(box.y0 + window.y0, box.x0 + window.x0, box.y1 + window.y0, box.x1 + window.x0)
+    k = prediction.scale
+    y0, x0 = window.y0 + box.y0 * k, window.x0 + box.x0 * k
+    placed = Window(y0, x0, y0 + box.height * k, x0 + box.width * k)
     return mask[box.slices], placed
