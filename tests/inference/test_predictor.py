@@ -175,3 +175,16 @@ def test_warming_up_changes_no_answer() -> None:
     np.testing.assert_array_equal(
         cold.predict(_image(), clicks, None).logits, warm.predict(_image(), clicks, None).logits
     )
+
+
+def test_several_views_at_once_are_answered_like_one_by_one() -> None:
+    predictor = Predictor(_network(), name="tiny", device="cpu", precision="float32")
+    rng = np.random.default_rng(2)
+    images = [rng.random((48, 64, 3)).astype(np.float32) for _ in range(3)]
+    clicks = [[Click(9, 9)], [], [Click(20, 30), Click(40, 5, is_positive=False)]]
+    priors = [rng.random((48, 64)).astype(np.float32) for _ in range(3)]
+    together = predictor.predict_batch(images, clicks, priors)
+    for raw, image, shown, prior in zip(together, images, clicks, priors, strict=True):
+        alone = predictor.predict(image, shown, prior)
+        np.testing.assert_allclose(raw.logits, alone.logits, atol=1e-4)
+        np.testing.assert_allclose(raw.prior, alone.prior, atol=1e-4)
