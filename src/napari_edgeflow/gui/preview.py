@@ -11,7 +11,8 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_edgeflow._types import BoolArray, Prediction, Window
 from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape
 
-_HELPER = "napari-edgeflow helper"
+HELPER = "napari-edgeflow helper"
+"""In the metadata of layers that show masks in the making."""
 
 
 class Look(NamedTuple):
@@ -73,7 +74,7 @@ class Preview:
                     color_dict={None: "transparent", 0: "transparent", 1: self._look.colour}
                 ),
                 opacity=self._look.opacity,
-                metadata={_HELPER: True},
+                metadata={HELPER: True},
                 affine=data_to_world_matrix(self._image),
                 **like(self._image),
             )
@@ -87,7 +88,7 @@ class Preview:
 
 def is_helper(layer: Any) -> bool:
     """True for layers that show masks in the making, not objects."""
-    return bool(layer.metadata.get(_HELPER))
+    return bool(layer.metadata.get(HELPER))
 
 
 def like(image: Any) -> dict[str, Any]:
