@@ -30,6 +30,7 @@ from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
 from napari_edgeflow.gui.panels.resume_bar import ResumeBar
 from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
@@ -197,6 +198,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.finetune.model_added.connect(self._on_improved)
         # Title and panel of every section; a panel takes viewer and controller and closes down
         self.panels: list[tuple[str, Any]] = [
+            ("Outlines", PolygonPanel(self.viewer, control)),
             ("Import", ImportPanel(self.viewer, control)),
             ("Bands and overviews", BandsPanel(self.viewer, control)),
             ("Paint in large images", BrushWindow(self.viewer, control)),
