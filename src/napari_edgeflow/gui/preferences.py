@@ -29,6 +29,8 @@ KEYS: dict[str, str] = {
     "redo": "Shift-U, Control-Shift-Z",
     "swap": "W",
     "hover": "H",
+    "series_next": "PageDown",
+    "series_previous": "PageUp",
 }
 
 

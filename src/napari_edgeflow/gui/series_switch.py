@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -57,16 +58,19 @@ class ImageSwitch:
         is_shown = [self._look(layer) for layer in old]
         place = self._viewer.layers.index(old[0]) if old else len(self._viewer.layers)
         made = [Image(data, **options) for data, options in loaded.layers]
-        for number, layer in enumerate(made):
-            if number < len(is_shown):
-                _dress(layer, is_shown[number])
-            self._viewer.layers.insert(place + number, layer)
+        with self._projects_of_series(classes):  # the first image is bound as it is inserted
+            for number, layer in enumerate(made):
+                if number < len(is_shown):
+                    _dress(layer, is_shown[number])
+                self._viewer.layers.insert(place + number, layer)
+            self._bind(made[0], classes)
         self._ours = made
-        self._bind(made[0], classes)
         for layer in old:
             self._controller.dismiss(layer)
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+        for layer, (_, options) in zip(made, loaded.layers, strict=True):
+            layer.name = options["name"]  # the one before may have had it until now
         if layer_shape(made[0]) != had_shape:
             self._viewer.reset_view()
         return made[0]
@@ -112,10 +116,21 @@ class ImageSwitch:
             "blending": layer.blending,
         }
 
-    def _bind(self, image: Image, classes: ClassList) -> None:
+    @contextmanager
+    def _projects_of_series(self, classes: ClassList) -> Iterator[None]:
+        """Projects that are opened meanwhile are resumed unasked; new ones have these classes."""
+        projects = self._controller.projects
+        asked, projects.resumes = projects.resumes, "always"
         if classes:
-            self._controller.projects.classes = classes
-        self._controller.bind(image)
+            projects.classes = classes
+        try:
+            yield
+        finally:
+            projects.resumes = asked
+
+    def _bind(self, image: Image, classes: ClassList) -> None:
+        with self._projects_of_series(classes):
+            self._controller.bind(image)
         project = self._controller.project
         if project is None:
             return

@@ -29,6 +29,8 @@ TITLES: Mapping[str, str] = {
     "redo": "Redo",
     "swap": "Swap what left and right click mean",
     "hover": "Show the probable mask under the pointer",
+    "series_next": "Next image of the series",
+    "series_previous": "Previous image of the series",
 }
 SHARED = frozenset(("Enter", "Space", "Escape", "Backspace", "Delete"))
 _LABELS_TOO = frozenset(map(coerce_keybinding, ("Control-Z", "Control-Shift-Z")))

@@ -34,6 +34,7 @@ from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
 from napari_edgeflow.gui.panels.resume_bar import ResumeBar
 from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
+from napari_edgeflow.gui.panels.series_panel import SeriesPanel
 from napari_edgeflow.gui.panels.weights import WeightsPanel
 from napari_edgeflow.gui.shortcuts import Shortcuts
 
@@ -78,6 +79,8 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
                 "undo": self.controller.undo,
                 "redo": self.controller.redo,
                 "reset": self.controller.reset,
+                "series_next": lambda: self.series_panel.series.next(),
+                "series_previous": lambda: self.series_panel.series.previous(),
             },
         )
         self._build_choices(list(models) if models is not None else _zoo_models())
@@ -197,7 +200,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.finetune = FinetunePanel(self.viewer, control)
         self.finetune.model_added.connect(self._on_improved)
         # Title and panel of every section; a panel takes viewer and controller and closes down
+        self.series_panel = SeriesPanel(self.viewer, control)
         self.panels: list[tuple[str, Any]] = [
+            ("Image series", self.series_panel),
             ("Outlines", PolygonPanel(self.viewer, control)),
             ("Import", ImportPanel(self.viewer, control)),
             ("Bands and overviews", BandsPanel(self.viewer, control)),

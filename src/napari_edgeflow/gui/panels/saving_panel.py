@@ -33,7 +33,9 @@ class SavingPanel(QWidget):  # type: ignore[misc, unused-ignore]
             "that are opened from now on",
             self._set_on,
         )
+        self.on_box.blockSignals(True)
         self.on_box.setChecked(controller.projects.autosave.is_on)
+        self.on_box.blockSignals(False)
         self.folder_button = button(
             "Other folder…", "Save in a folder of your choice instead of beside images", self._other
         )
