@@ -41,7 +41,7 @@ def main() -> None:
         f"{predictor.device_line}; {options.clicks} clicks; objects of at least {options.least} px"
     )
     print(
-        "data                       side  grain   IoU: coarse refined   boundary: coarse refined   s"
+        "data                       side  grain  IoU: coarse refined  boundary: coarse refined      s"
     )
     rows = []
     for place in options.data:

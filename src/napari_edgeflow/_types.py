@@ -213,6 +213,7 @@ class Prediction:
         grain_px: Side in level-0 pixels of what the network saw as one pixel where the outline
             is; the outline is no finer than that.
         patches: Parts of the mask at a finer scale, over ``mask``; later ones over earlier ones.
+        is_refined: The outline was drawn again at native resolution: clicks alone do not give it.
     """
 
     window: Window
@@ -222,6 +223,7 @@ class Prediction:
     scale: int = 1
     grain_px: float = 1.0
     patches: tuple[MaskPatch, ...] = ()
+    is_refined: bool = False
 
     @property
     def is_whole(self) -> bool:

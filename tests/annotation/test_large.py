@@ -111,6 +111,14 @@ def test_a_prediction_of_pixels_is_committed_as_before() -> None:
         _state(store.array), store, Prediction(window, mask.astype(np.float32), mask, 1.0), ABOUT
     )
     assert [patch.window for patch in change.patches] == [window]
+    plain = change.objects[1][1]
+    assert plain is not None
+    assert not plain.is_edited
+    refined = Prediction(window, mask.astype(np.float32), mask, 1.0, is_refined=True)
+    change = commit_prediction(_state(store.array), store, refined, ABOUT)
+    edited = change.objects[1][1]
+    assert edited is not None
+    assert edited.is_edited, "taking it up again starts from its mask"
     with pytest.raises(ValueError, match="empty"):
         commit_prediction(_state(store.array), store, _in_cells(~mask, window, 2), ABOUT)
 

@@ -327,3 +327,23 @@ def test_boundary_clicks_go_to_models_that_take_them(
     predictor.click_kinds = ("positive", "boundary")
     assert _run(tmp_path / "image.tif", *clicks, "--out", out).exit_code == 0
     assert _iou(tifffile.imread(out) == 1, _truth()) > 0.97
+
+
+def test_refined_outlines_are_exact(tmp_path: Path, predictor: BrightPixels) -> None:
+    """Waves along the border that the network's 32 px do not show come out pixel by pixel."""
+    y, x = np.mgrid[:300, :300]
+    angle = np.arctan2(y - 150, x - 150)
+    truth = np.hypot(y - 150, x - 150) < 100 + 6 * np.sin(15 * angle)
+    tifffile.imwrite(tmp_path / "image.tif", np.where(truth, 220, 10).astype(np.uint8))
+    predictor.input_side = 32
+    out = tmp_path / "mask.tif"
+    request = (tmp_path / "image.tif", "--click", "150,150,+", "--out", out)
+    assert _run(*request).exit_code == 0
+    assert not np.array_equal(tifffile.imread(out) == 1, truth)
+    result = _run(*request, "--refine", "--verbose")
+    assert result.exit_code == 0
+    assert "refining: " in result.stderr
+    np.testing.assert_array_equal(tifffile.imread(out) == 1, truth)
+    assert result.stdout.startswith(f"area {truth.sum()} px")
+    predictor.input_side = 320
+    assert "full resolution already" in _run(*request, "--refine").stderr

@@ -43,14 +43,25 @@ def commit_prediction(
     """
     window = prediction.window
     if prediction.is_whole:
-        return commit_object(state, store, window, prediction.mask, about, rule)
-    return commit_record(
-        state,
-        store,
-        about,
-        window,
-        lambda record: _put_tiles(state, store, record, prediction, rule, tile_px),
-    )
+        change = commit_object(state, store, window, prediction.mask, about, rule)
+    else:
+        change = commit_record(
+            state,
+            store,
+            about,
+            window,
+            lambda record: _put_tiles(state, store, record, prediction, rule, tile_px),
+        )
+    return _as_edited(change) if prediction.is_refined else change
+
+
+def _as_edited(change: Change) -> Change:
+    """The change with its object marked as one that its clicks alone do not give."""
+    label, (before, after) = next(iter(change.objects.items()))
+    if after is None:
+        return change
+    pairs = {**change.objects, label: (before, replace(after, is_edited=True))}
+    return replace(change, objects=pairs)
 
 
 def _put_tiles(

@@ -63,6 +63,14 @@ def segment(
     mask: Annotated[
         Path | None, typer.Option(help="Label image to start from: its nonzero pixels.")
     ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine",
+            help="Draw the outline again at full resolution, tile by tile, where the object was "
+            "too large for the network to see every pixel.",
+        ),
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Show what each click took.")] = False,
 ) -> None:
     """Segment one object by clicks and write it as a label image (object = 1)."""
@@ -70,7 +78,7 @@ def segment(
         from napari_edgeflow.cli.segment_run import SegmentRequest, load_predictor, segment_image
 
         request = SegmentRequest(
-            image, tuple(parse_click(text) for text in click), out, mask, field_of_view
+            image, tuple(parse_click(text) for text in click), out, mask, field_of_view, refine
         )
         line = segment_image(request, lambda: load_predictor(model, device.value), verbose=verbose)
         typer.echo(line)

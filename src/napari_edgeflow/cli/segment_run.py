@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from napari_edgeflow._types import BoolArray, Click, Prediction, Window
 from napari_edgeflow.errors import ExportError, RasterError
@@ -34,6 +35,7 @@ class SegmentRequest:
         out: The label image to write.
         mask: A label image whose nonzero pixels are the start, or None.
         field_of_view: Side of the square looked at, level-0 pixels; None: the session's choice.
+        is_refined: Draw the outline of a large object again at full resolution.
     """
 
     image: Path
@@ -41,6 +43,7 @@ class SegmentRequest:
     out: Path
     mask: Path | None = None
     field_of_view: float | None = None
+    is_refined: bool = False
 
 
 def load_predictor(model: str, device: str) -> Predictor:
@@ -71,8 +74,10 @@ def segment_image(
         predictor = make_predictor()
         session = _open_session(raster, predictor, request.field_of_view)
         prediction = _run_clicks(request, session, start, verbose)
+        if request.is_refined:
+            prediction = _refine(session, verbose)
         _write(request.out, prediction, raster)
-    area = int(np.count_nonzero(prediction.mask))
+    area = prediction.area_px
     return (
         f"area {area} px · score {prediction.score:.3f} · {predictor.device_line} · {request.out}"
     )
@@ -158,9 +163,26 @@ def _run_clicks(
     return prediction
 
 
+def _refine(session: Session, verbose: bool) -> Prediction:
+    """The prediction with its outline refined; progress goes to stderr."""
+    if not session.can_refine:
+        typer.echo("Note: the outline is at full resolution already", err=True)
+    console = Console(stderr=True)
+    began = time.perf_counter()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Refining")
+        prediction = session.refine(
+            lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if verbose:
+        typer.echo(f"refining: {time.perf_counter() - began:.1f} s", err=True)
+    return prediction
+
+
 def _write(out: Path, prediction: Prediction, raster: OpenRaster) -> None:
     labels = np.zeros(raster.shape, np.uint8)
-    labels[prediction.window.slices] = prediction.mask
+    window = prediction.window
+    labels[window.slices] = prediction.mask if prediction.is_whole else prediction.mask_in(window)
     write_label_image(out, labels, georeference=raster.georeference)
     if raster.georeference is not None and out.suffix.lower() == ".png":
         typer.echo(f"Note: PNG keeps no place on the map, so {out} has none", err=True)

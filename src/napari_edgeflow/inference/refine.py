@@ -338,11 +338,11 @@ def _whole(
     probs = probs.astype(np.float32)
     mask = probs_to_mask(probs, window, how.clicks, how.settings)
     score = float(probs[mask].mean()) if mask.any() else 0.0
-    return Prediction(window, probs, mask, score)
+    return Prediction(window, probs, mask, score, is_refined=True)
 
 
 def _patched(prediction: Prediction, layers: Layers) -> Prediction:
     """The coarse mask brought up to date, under all the patches."""
     fine = replace(prediction, patches=layers.fine)
     mask = fine.mask_in(prediction.window, prediction.scale)
-    return replace(fine, mask=mask, grain_px=1.0)
+    return replace(fine, mask=mask, grain_px=1.0, is_refined=True)

@@ -107,7 +107,6 @@ class Session:
             self._peeked = None
         self._steps.clear()
         self._refined: OrderedDict[_Key, tuple[Prediction, PostProcessing]] = OrderedDict()
-        self._shown_refined: Prediction | None = None
         self._prediction: Prediction | None = None
         self.timings = Timings()
 
@@ -344,7 +343,7 @@ class Session:
     @property
     def is_refined(self) -> bool:
         """True while the outline shown was refined."""
-        return self._prediction is not None and self._prediction is self._shown_refined
+        return self._prediction is not None and self._prediction.is_refined
 
     def refine(
         self,
@@ -378,7 +377,7 @@ class Session:
         while len(self._refined) > KEPT_REFINED:
             self._refined.popitem(last=False)
         self._refresh()
-        return found if self._prediction is None else self._prediction
+        return found
 
     def unrefine(self) -> Prediction | None:
         """The mask as it was before ``refine``."""
@@ -456,9 +455,9 @@ class Session:
         """Brings ``prediction`` up to date with clicks, threshold and options."""
         began = time.perf_counter()
         step = self._steps.get(self._key(self.clicks))
-        self._shown_refined = self._refined_prediction()
-        if self._shown_refined is not None:
-            self._prediction = self._shown_refined
+        refined = self._refined_prediction()
+        if refined is not None:
+            self._prediction = refined
         elif step is None:
             self._prediction = self._start_prediction()
         else:
