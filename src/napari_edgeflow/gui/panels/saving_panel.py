@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
@@ -34,7 +35,8 @@ class SavingPanel(QWidget):  # type: ignore[misc, unused-ignore]
             self._set_on,
         )
         self.on_box.blockSignals(True)
-        self.on_box.setChecked(controller.projects.autosave.is_on)
+        with QSignalBlocker(self.on_box):
+            self.on_box.setChecked(controller.projects.autosave.is_on)
         self.on_box.blockSignals(False)
         self.folder_button = button(
             "Other folder…", "Save in a folder of your choice instead of beside images", self._other
