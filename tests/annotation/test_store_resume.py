@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -88,6 +89,22 @@ def _flush_and_lose_the_mark(history: History, monkeypatch: pytest.MonkeyPatch) 
             _flush(history)
 
 
+def _flush_one_chunk(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes after the first chunk."""
+    real, n_chunks = ZarrStore._chunk_window, 0
+
+    def window(self: ZarrStore, key: Any) -> Window:
+        nonlocal n_chunks
+        n_chunks += 1
+        if n_chunks > 1:
+            raise _PowerCut
+        return real(self, key)
+
+    with monkeypatch.context() as patched, contextlib.suppress(_PowerCut):
+        patched.setattr(ZarrStore, "_chunk_window", window)
+        _flush(history)
+
+
 def _copy(source: Path, target: Path) -> Path:
     """What is on disk now, without the lock of the process that still runs."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.lock"))
@@ -135,6 +152,8 @@ def test_it_agrees_wherever_it_ends(
     for number, step in enumerate(_STEPS):
         step(history)
         _check_resumed(_copy(tmp_path / "work", tmp_path / f"after-{number}"))
+        _flush_one_chunk(history, monkeypatch)
+        _check_resumed(_copy(tmp_path / "work", tmp_path / f"begun-{number}"))
         _flush_and_lose_the_mark(history, monkeypatch)
         _check_resumed(_copy(tmp_path / "work", tmp_path / f"cut-{number}"))
 

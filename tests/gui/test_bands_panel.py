@@ -243,7 +243,8 @@ def test_overviews_can_be_stopped(
 def test_every_control_says_what_it_does(open_panel: Callable[..., Any]) -> None:
     panel, _, _ = open_panel(image=squares())
     for control in (
-        panel.preset_box, *panel.band_boxes, panel.rule_box, panel.gamma, panel.layer_button,
+        panel.preset_box, *panel.band_boxes, panel.rule_box, panel.gamma,
+        panel.layer_button, panel.open_button,
         panel.line, panel.overviews.build_button, panel.overviews.stop_button, panel.overviews.bar,
     ):  # fmt: skip
         assert control.toolTip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,10 +78,9 @@ def _look_at(viewer: Any, centre: tuple[float, float], zoom: float) -> None:
     camera.center, camera.zoom = centre, zoom
 
 
-def _open(open_widget: Callable[..., Any]) -> Any:
-    widget = open_widget(
-        _levels(), session=SquareSession, multiscale=True, rgb=True, contrast_limits=(0, 255)
-    )
+def _open(open_widget: Callable[..., Any], *, show: bool = True) -> Any:
+    options: dict[str, Any] = {"multiscale": True, "rgb": True, "contrast_limits": (0, 255)}
+    widget = open_widget(_levels(), show, session=SquareSession, **options)
     _look_at(widget.viewer, (10_050, 12_200), 0.5)
     widget.tool_button.setChecked(True)
     return widget
@@ -93,7 +93,10 @@ def _look(viewer: Any) -> AnyArray:
     return shown
 
 
-def test_an_object_of_a_large_raster(open_widget: Callable[..., Any], qtbot: Any) -> None:
+def test_an_object_of_a_large_raster(
+    open_widget: Callable[..., Any], qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_EDGEFLOW_PROJECTS", str(tmp_path / "projects"))
     widget = _open(open_widget)
     viewer, control = widget.viewer, widget.controller
     qtbot.waitUntil(lambda: control.project.is_open, timeout=PATIENCE_S * 1000)
@@ -121,6 +124,28 @@ def test_an_object_of_a_large_raster(open_widget: Callable[..., Any], qtbot: Any
     qtbot.waitUntil(lambda: len(control.project.state.objects) == 1, timeout=PATIENCE_S * 1000)
     assert 1 in _look(viewer)
     qtbot.waitUntil(lambda: not control.project.view.is_saving, timeout=PATIENCE_S * 1000)
+    _check_killed(open_widget, qtbot, tmp_path, monkeypatch)
+
+
+def _check_killed(
+    open_widget: Callable[..., Any], qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies on disk while the window still runs is what a kill leaves; another resumes it."""
+    left = shutil.ignore_patterns("*.lock")
+    shutil.copytree(folder / "projects", folder / "killed", ignore=left)
+    monkeypatch.setenv("NAPARI_EDGEFLOW_PROJECTS", str(folder / "killed"))
+    again = _open(open_widget, show=False)  # two windows on the screen share OpenGL badly
+    project = again.controller.project
+    qtbot.waitUntil(lambda: project.is_open, timeout=PATIENCE_S * 1000)
+    assert project.offer is not None
+    project.resume()
+    qtbot.waitUntil(lambda: bool(project.state.objects), timeout=PATIENCE_S * 1000)
+    assert project.mask_of(project.state.objects[1])[0].all()
+    assert 1 in np.asarray(project.layer.data[5])
+    again.controller.undo()
+    qtbot.waitUntil(lambda: not project.state.objects, timeout=PATIENCE_S * 1000)
+    assert not np.asarray(project.layer.data[5]).any()
+    qtbot.waitUntil(lambda: not project.view.is_saving, timeout=PATIENCE_S * 1000)
 
 
 def _commit(history: History, y: int, x: int) -> None:

@@ -25,7 +25,7 @@ from napari_edgeflow.annotation.store_level import CHUNK, StoreLevel
 from napari_edgeflow.errors import RasterError
 
 _ID_BLOCK = 1024
-_CACHED_CHUNKS = 32  # 32 MB
+_CACHED_CHUNKS = 64  # 64 MB: two views
 _OWN = "napari_edgeflow"
 _ChunkKey = tuple[int, int, int]  # level, chunk row, chunk column
 

@@ -172,8 +172,10 @@ class BrushWindow(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _refresh(self) -> None:
         project, painting = self._controller.project, self._painting
-        can_start = project is not None and isinstance(project.view, StoreView) and project.is_open
-        self.start_button.setEnabled(can_start and painting is None and not self._is_reading)
+        is_large = project is not None and isinstance(project.view, StoreView)
+        can_start = project is not None and project.is_open and project.offer is None
+        is_idle = painting is None and not self._is_reading
+        self.start_button.setEnabled(is_large and can_start and is_idle)
         can_end = painting is not None and not painting.is_keeping
         self.keep_button.setEnabled(can_end)
         self.drop_button.setEnabled(can_end)

@@ -20,6 +20,7 @@ from napari_edgeflow.gui.bands import (
 )
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.messages import in_words
+from napari_edgeflow.gui.opening import ask_and_open
 from napari_edgeflow.gui.overviews import OverviewsRow
 from napari_edgeflow.gui.panels.forms import button, text_line
 from napari_edgeflow.gui.planes import PlaneImage, plane_image, shown_plane
@@ -91,9 +92,16 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
             self._on_show,
         )
         self.line = text_line("What the network sees of the image")
+        self.open_button = button(
+            "Open large raster…",
+            "Open a TIFF, GeoTIFF, COG, OME-Zarr or whole-slide image of any size: only what is "
+            "in view is read. For a zarr folder, choose the zarr.json or .zattrs in it",
+            lambda: ask_and_open(self._viewer),
+        )
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
+        self.choices = QWidget()
+        form = QFormLayout(self.choices)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Bands", self.preset_box)
@@ -103,8 +111,13 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
         form.addRow("Gamma", self.gamma)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        for part in (self.layer_button, self.line, self.overviews):
+        for part in (
+            self.open_button,
+            self.choices,
+            self.layer_button,
+            self.line,
+            self.overviews,
+        ):
             layout.addWidget(part)
         self.layer_button.setVisible(False)
 
@@ -116,7 +129,7 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
             return
         self._follow(image)
         self.facts = None
-        self.setEnabled(False)
+        self.choices.setEnabled(False)
         self.line.setText("")
         if self.isVisible():
             self._read()
@@ -173,7 +186,7 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
         if not layer.rgb:
             self.rule_box.addItem("As the layer shows it", _LIMITS)
         self._is_filling = False
-        self.setEnabled(True)
+        self.choices.setEnabled(True)
         self._show(facts.view)
         self.overviews.offer(layer, facts)
 
