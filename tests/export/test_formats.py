@@ -127,6 +127,7 @@ def test_a_disk_that_refuses_leaves_no_half_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", refuse)
-    with pytest.raises(ExportError, match=r"No space left .*free some space"):
+    with pytest.raises(ExportError, match=r"No space left .*free some space") as refusal:
         export(name, tmp_path / f"out{FORMATS[name].suffix}", [scene(pixels=RGB, place=PLACE)])
+    assert ".tmp" not in str(refusal.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

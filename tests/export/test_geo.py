@@ -216,15 +216,16 @@ def test_without_a_place_or_a_crs(tmp_path: Path) -> None:
         write_map_objects(tmp_path / "missing" / "a.gpkg", annotations, lone)
 
 
+@pytest.mark.parametrize("kind", ["DataSourceError", "FeatureError"])
 def test_a_file_is_replaced_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     path = tmp_path / "a.gpkg"
     write_map_objects(path, _annotations(_labels()), _place("utm"))
     before = path.read_bytes()
 
     def refuse(*args: Any, **options: Any) -> None:
-        raise pyogrio.errors.DataSourceError("disk full")
+        raise getattr(pyogrio.errors, kind)("disk full")
 
     monkeypatch.setattr(pyogrio.raw, "write", refuse)
     with pytest.raises(ExportError, match="disk full"):

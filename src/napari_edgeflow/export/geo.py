@@ -185,7 +185,7 @@ def _write(path: Path, driver: str, objects: Sequence[MapObject], place: MapPlac
                 encoding="UTF-8",
                 layer_options=_layer_options(driver),
             )
-        except pyogrio.errors.DataSourceError as error:
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
             raise refused(path, error) from error
 
 

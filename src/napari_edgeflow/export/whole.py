@@ -115,6 +115,8 @@ def folder_filled_whole(path: Path) -> Iterator[Path]:
                 file.replace(target)
     except OSError as error:
         raise refused(path, error.strerror or error) from error
+    except ExportError as error:  # the user knows nothing of the folder in between
+        raise ExportError(str(error).replace(str(folder), str(path))) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if is_new:
