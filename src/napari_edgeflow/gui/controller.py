@@ -33,6 +33,7 @@ from napari_edgeflow.gui.planes import Plane, layer_shape, show_plane, shown_pla
 from napari_edgeflow.gui.preview import is_helper
 from napari_edgeflow.gui.project import OFFER_FIRST, Project
 from napari_edgeflow.gui.projects import Projects
+from napari_edgeflow.gui.refining import Refining
 from napari_edgeflow.gui.runner import PEEK, Runner
 
 NOTHING_TO_CORRECT = "Choose the image and the Labels layer of the object first."
@@ -61,6 +62,7 @@ class Controller:
         )
         self.worker = self._runner.worker
         self.projects = Projects(viewer, self._messages, self._on_new_project)
+        self.refining = Refining(self, self._runner, self._messages)
         self._drafts = Drafts(self._runner, self._messages)
         self._committer = Committer(self.projects, self._drafts, self._runner, self._messages)
         self._bindings = Bindings(

@@ -90,6 +90,14 @@ class SessionLike(Protocol):
     def start_from(self, mask: BoolArray, window: Window | None = None) -> Prediction:
         """Correct a mask made elsewhere."""
 
+    def refine(
+        self, progress: Callable[[int, int], None], should_stop: Callable[[], bool]
+    ) -> Prediction:
+        """Draw the outline again at native resolution."""
+
+    def unrefine(self) -> Prediction | None:
+        """The mask as it was before that."""
+
 
 PredictorFactory = Callable[[str], PredictorLike]
 SessionFactory = Callable[[PlaneImage, Any, float | None], SessionLike]
@@ -186,6 +194,29 @@ class Engine:
         if session.postprocessing != request.postprocessing:
             session.postprocessing = request.postprocessing
         return Result(session.prediction, line, session.timings)
+
+    def refine(
+        self,
+        request: Request,
+        should_stop: Callable[[], bool],
+        progress: Callable[[int, int], None],
+    ) -> Result:
+        """The mask that the request asks for, with its outline at native resolution.
+
+        Raises:
+            ImageRefusedError: The image cannot be opened.
+            Cancelled: ``should_stop`` said so.
+        """
+        self.run(request, should_stop)
+        session = self._slot(request).session
+        prediction = session.refine(progress, should_stop)
+        return Result(prediction, self.load(request.model), session.timings)
+
+    def unrefine(self, request: Request, should_stop: Callable[[], bool]) -> Result:
+        """The mask that the request asks for, as it was before ``refine``."""
+        self.run(request, should_stop)
+        session = self._slot(request).session
+        return Result(session.unrefine(), self.load(request.model), session.timings)
 
     def peek(self, request: Request, should_stop: Callable[[], bool]) -> Prediction | None:
         """The mask that the request would give; the sessions stay as they are.

@@ -144,14 +144,25 @@ class Runner:
         if not wanted and active.prediction is None:
             binding.objects.pop(active.plane, None)
 
-    def request(self, binding: Binding, active: ActiveObject) -> None:
-        """Ask the worker for the mask of the object's clicks; replaces what was asked before."""
+    def request(
+        self,
+        binding: Binding,
+        active: ActiveObject,
+        run: Callable[[Request, Callable[[], bool]], Result] | None = None,
+    ) -> None:
+        """Ask the worker for the mask of the object's clicks; replaces what was asked before.
+
+        Args:
+            binding: Of the image.
+            active: The object.
+            run: Answers in the worker; None: ``Engine.run``.
+        """
         clicks = binding.log.on_plane(active.plane)
         active.is_pending = True
         request = self._request(binding, active, clicks)
         self.worker.submit(
             active.id,
-            partial(self.engine.run, request),
+            partial(run or self.engine.run, request),
             partial(self._on_result, binding, active, clicks),
             partial(self._on_failed, binding, active),
         )

@@ -31,6 +31,7 @@ from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, r
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
+from napari_edgeflow.gui.panels.refine_panel import RefinePanel
 from napari_edgeflow.gui.panels.resume_bar import ResumeBar
 from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
@@ -208,6 +209,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             ("Bands and overviews", BandsPanel(self.viewer, control)),
             ("Paint in large images", BrushWindow(self.viewer, control)),
             ("Saving", SavingPanel(self.viewer, control)),
+            ("Refine large objects", RefinePanel(self.viewer, control)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
         ]
