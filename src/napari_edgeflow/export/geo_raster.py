@@ -38,7 +38,7 @@ def write_label_cog(
 
     Args:
         path: ``.tif`` or ``.tiff``.
-        labels: Read in windows of at most 2048².
+        labels: Read in windows of at most 1024².
         place: Of the image; None writes a file that lies nowhere.
         highest_id: No label is above it; it decides the type.
         progress: Called with the share done, 0…1.
@@ -104,7 +104,7 @@ def _copy_tiles(
     should_stop: Callable[[], bool] | None,
 ) -> None:
     total, done = labels.shape[0] * labels.shape[1], 0
-    for window in tiles(labels.shape, 4 * _BLOCK):
+    for window in tiles(labels.shape, 2 * _BLOCK):
         if should_stop is not None and should_stop():
             raise Cancelled("the labels were not exported: the work was cancelled")
         part = labels.read(window)

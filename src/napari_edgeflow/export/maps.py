@@ -11,6 +11,9 @@ from napari_edgeflow.export.options import TOLERANCE_MAP
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.views import objects_only
 
+_READING = 0.8
+"""Share of a COG's work that is reading labels; the rest is GDAL's, which says nothing of it."""
+
 
 def write_on_map(
     path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN
@@ -36,7 +39,7 @@ def write_cog(path: Path, annotated: AnnotationSet, run: ExportRun = PLAIN_RUN) 
         labels,
         place,
         highest_id=labels.highest,
-        progress=run.progress,
+        progress=run.part(0.0, _READING).progress,
         should_stop=run.should_stop,
     )
     notes = ["classes and names are not in a label image"] if annotated.objects else []

@@ -33,7 +33,9 @@ class OptionForm(QWidget):  # type: ignore[misc, unused-ignore]
         self._kept: dict[tuple[str, str], OptionValue] = {}
         self._form = ""
 
-    def show_options(self, form: str, options: Sequence[ExportOption], map_unit: str = "") -> None:
+    def show_options(
+        self, form: str, options: Sequence[ExportOption], map_unit: str = "map units"
+    ) -> None:
         """Show these instead.
 
         Args:
