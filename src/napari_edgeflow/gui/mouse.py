@@ -39,6 +39,7 @@ class ClickTool:
 
     Attributes:
         is_active: It listens.
+        preferences: What the user set, asked at every press.
         is_swapped: Until further notice a click means what the other button means, for those
             who can only tap.
     """
@@ -53,7 +54,7 @@ class ClickTool:
         self._viewer = viewer
         self._on_click = on_click
         self._takes_boundary = takes_boundary
-        self._preferences = preferences
+        self.preferences = preferences
         self._double_click: list[Any] = []
         self.is_active = False
         self.is_swapped = False
@@ -94,7 +95,7 @@ class ClickTool:
             return "boundary"
         if event.button == _RIGHT:
             held -= {"Meta"}  # a Mac makes a right click of Control + click
-        if held - set(_KEYS[self._preferences().other_sign]) or len(held) > 1:
+        if held - set(_KEYS[self.preferences().other_sign]) or len(held) > 1:
             return None
         return self._signed(event.button, held)
 
@@ -104,7 +105,7 @@ class ClickTool:
         A key held with the right button changes nothing, as it is the other sign already.
         """
         is_other = button == _RIGHT or bool(held)
-        is_negative = is_other ^ self._preferences().swap_buttons ^ self.is_swapped
+        is_negative = is_other ^ self.preferences().swap_buttons ^ self.is_swapped
         return "negative" if is_negative else "positive"
 
     def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
@@ -112,7 +113,7 @@ class ClickTool:
         if kind is None:
             return
         start, position = np.array(event.pos, dtype=float), tuple(event.position)
-        most, drift = self._preferences().drift_px, 0.0
+        most, drift = self.preferences().drift_px, 0.0
         yield
         while event.type == "mouse_move":
             drift = max(drift, float(np.linalg.norm(np.asarray(event.pos) - start)))

@@ -22,22 +22,23 @@ from qtpy.QtWidgets import (
 
 from napari_edgeflow.gui.brush_window import BrushWindow
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.mouse import ClickTool
+from napari_edgeflow.gui.hand import Hand
 from napari_edgeflow.gui.overlap import ChosenRule
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
+from napari_edgeflow.gui.panels.help_panel import HelpPanel
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
+from napari_edgeflow.gui.panels.postprocess_panel import PostprocessPanel
 from napari_edgeflow.gui.panels.refine_panel import RefinePanel
 from napari_edgeflow.gui.panels.resume_bar import ResumeBar
 from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.series_panel import SeriesPanel
 from napari_edgeflow.gui.panels.weights import WeightsPanel
-from napari_edgeflow.gui.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -68,22 +69,17 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.viewer = napari_viewer
         self.controller = controller or Controller(napari_viewer)
-        self.tool = ClickTool(
-            napari_viewer, self.controller.click, lambda: "boundary" in self.controller.click_kinds
-        )
         self._was_docked = self._is_closed = False
-        self.shortcuts = Shortcuts(
+        self.hand = Hand(
             napari_viewer,
+            self.controller,
             {
                 "tool": lambda: self.tool_button.toggle(),
-                "next": self.controller.finish,
-                "undo": self.controller.undo,
-                "redo": self.controller.redo,
-                "reset": self.controller.reset,
                 "series_next": lambda: self.series_panel.series.next(),
                 "series_previous": lambda: self.series_panel.series.previous(),
             },
         )
+        self.tool, self.shortcuts = self.hand.tool, self.hand.shortcuts
         self._build_choices(list(models) if models is not None else _zoo_models())
         self._build_actions()
         self._build_lines()
@@ -91,12 +87,11 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.controller.changed.connect(self._refresh)
         self.controller.worker.busy_changed.connect(self._show_busy)
         self._let_go = _LetGo(
-            self.tool.deactivate,
-            self.shortcuts.close,
             self.image_box.close_down,
             self.labels_box.close_down,
             self.weights.close_down,
             *(panel.close_down for _, panel in self.panels),
+            self.hand.close,
             partial(self.controller.changed.disconnect, self._refresh),
             self.controller.close,
         )
@@ -139,9 +134,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.tool_button = QPushButton("Click tool")
         self.tool_button.setCheckable(True)
         self.tool_button.setToolTip(
-            "While on: left click on the object, right click (or Ctrl + left click) beside it; "
-            "with models that take it, Shift + left click on its boundary; drags pan and zoom as "
-            "always" + hint("tool")
+            "While on: left click on the object, right click (or Ctrl or Alt + left click) beside "
+            "it; with models that take it, Shift + left click on its boundary; drags pan and zoom "
+            "as always" + hint("tool")
         )
         self.tool_button.toggled.connect(self._on_tool)
         self.next_button = button(
@@ -210,6 +205,8 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             ("Paint in large images", BrushWindow(self.viewer, control)),
             ("Saving", SavingPanel(self.viewer, control)),
             ("Refine large objects", RefinePanel(self.viewer, control)),
+            ("Clean up masks", PostprocessPanel(self.viewer, control)),
+            ("Keys and mouse", HelpPanel(self.hand)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
         ]
