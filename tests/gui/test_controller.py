@@ -408,7 +408,7 @@ def test_correcting_an_object_keeps_its_id(bound: Any, settle: Settle, viewer: A
     labels[36:40, 42:50] = 3
     labels[0:5, 0:5] = 4
     bound.target = viewer.add_labels(labels)
-    bound.correct(3)
+    bound.take_up(3)
     settle(bound)
     assert bound.object_line == "Correcting object 3 on the image"
     assert bound.active.prediction.mask.sum() == 32
@@ -431,7 +431,7 @@ def test_correcting_a_label_that_is_not_there(
     bound: Any, settle: Settle, viewer: Any, messages: list[str]
 ) -> None:
     bound.target = viewer.add_labels(np.zeros((60, 80), np.uint16))
-    bound.correct(8)
+    bound.take_up(8)
     settle(bound)
     assert bound.active is None
     assert any("got 8" in text for text in messages)

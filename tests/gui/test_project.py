@@ -399,3 +399,67 @@ def test_a_thousand_steps_are_undone_exactly_after_a_restart(
     settle(again)
     assert not again.can_undo
     assert not again.target.data.any()
+
+
+def test_a_double_click_takes_up_the_object_under_it(
+    open_image: Any, file: Path, settle: Settle
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    up = controller.taking_up
+    assert not up.take_up_at(controller.binding, (40, 50))
+    controller.click((15, 20), "positive")  # the first half of the double click
+    assert up.take_up_at(controller.binding, (15.5, 20))
+    settle(controller)
+    assert controller.object_line == "Correcting object 1 on the image"
+    assert not up.take_up_at(controller.binding, (15.5, 20))
+    controller.undo()
+    settle(controller)
+    assert controller.object_line == "Object 2 on the image"
+
+
+def test_settings_are_steps_that_undo_moves_back(
+    open_image: Any, file: Path, settle: Settle, preview_mask: PreviewMask
+) -> None:
+    controller = open_image(file)
+    controller.click((15, 20), "positive")
+    settle(controller)
+    controller.threshold = 0.7
+    controller.threshold = 0.95
+    controller.undo()
+    settle(controller)
+    assert controller.project.redo_title == "post-processing"
+    assert controller.threshold == 0.5
+    assert preview_mask(controller, (60, 80)).sum() == 300
+    controller.redo()
+    settle(controller)
+    assert controller.threshold == 0.95
+    assert not preview_mask(controller, (60, 80)).any()
+    controller.undo()
+    settle(controller)
+    controller.largest_component = False
+    controller.finish()
+    settle(controller)
+    record = controller.project.state.objects[1]
+    assert (record.settings.threshold, record.settings.largest_component) == (0.5, False)
+    assert controller.largest_component is False
+    controller.largest_component = True
+    controller.take_up(1)
+    settle(controller)
+    assert controller.largest_component is False
+    controller.reset()
+    settle(controller)
+    assert controller.largest_component is True
+
+
+def test_clicks_during_an_undo_come_after_it(open_image: Any, file: Path, settle: Settle) -> None:
+    controller = open_image(file)
+    controller.click((15, 20), "positive")
+    controller.click((40, 50), "positive")
+    controller.undo()
+    controller.click((12, 12), "negative")
+    settle(controller)
+    (plane,) = controller.binding.log.planes
+    clicks = [logged.click for logged in controller.binding.log.on_plane(plane)]
+    assert clicks == [Click(15, 20), Click(12, 12, False)]
+    assert controller.project.state.draft_on().clicks == tuple(clicks)

@@ -18,14 +18,13 @@ from psygnal import Signal
 
 from napari_edgeflow._types import Click, ClickKind, PostProcessing, Prediction
 from napari_edgeflow.annotation.changes import Change
-from napari_edgeflow.annotation.commands import take_up
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.bindings import Bindings
 from napari_edgeflow.gui.commit import check_target
 from napari_edgeflow.gui.committer import Committer
 from napari_edgeflow.gui.drafts import Drafts
 from napari_edgeflow.gui.engine import Engine, PredictorFactory, SessionFactory
-from napari_edgeflow.gui.label_view import plane_index, plane_of
+from napari_edgeflow.gui.label_view import plane_of
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
 from napari_edgeflow.gui.overlap import Ask, ChosenRule
@@ -35,8 +34,8 @@ from napari_edgeflow.gui.project import OFFER_FIRST, Project
 from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.refining import Refining
 from napari_edgeflow.gui.runner import PEEK, Runner
-
-NOTHING_TO_CORRECT = "Choose the image and the Labels layer of the object first."
+from napari_edgeflow.gui.settings_steps import SettingsSteps
+from napari_edgeflow.gui.taking_up import TakingUp
 
 
 class Controller:
@@ -68,6 +67,10 @@ class Controller:
         self._bindings = Bindings(
             viewer, self.worker, self.projects, self._messages, self._on_new_binding
         )
+        self.taking_up = TakingUp(viewer, self._messages)
+        self._settings = SettingsSteps(lambda value: self._set(postprocessing=value))
+        self._slots: dict[int, Callable[[Change | None], None]] = {}
+        self._late: list[tuple[Sequence[float], ClickKind]] = []
         self._chosen: Labels | None = None
         self._class_id = 1
         self._selected_ids: tuple[int, ...] = ()
@@ -157,7 +160,10 @@ class Controller:
 
     @postprocessing.setter
     def postprocessing(self, value: PostProcessing) -> None:
-        self._set(postprocessing=value)
+        if value != self.postprocessing:
+            self._set(postprocessing=value)
+            self.projects.settings = value
+            self._settings.note(self.binding, value)
 
     @property
     def threshold(self) -> float:
@@ -327,9 +333,22 @@ class Controller:
     # --- projects --------------------------------------------------------------------------
 
     def _on_new_project(self, binding: Binding, project: Project) -> None:
-        project.changed.connect(partial(self._on_step, binding, project))
-        project.status_changed.connect(self.changed.emit)
+        old = self._slots.pop(id(project), None)
+        if old is not None:
+            project.changed.disconnect(old)
+        self._slots[id(project)] = slot = partial(self._on_step, binding, project)
+        project.changed.connect(slot)
+        project.status_changed.connect(self._on_status, unique=True)
         project.paint_as(lambda: self.class_id)
+
+    def _on_status(self) -> None:
+        """Steps came to rest: settings follow, and clicks that waited for an undo are made."""
+        self._settings.follow(self.binding)
+        if self._late and not (self.project is not None and self.project.is_going_back):
+            late, self._late = self._late, []
+            for world, kind in late:
+                self.click(world, kind)
+        self.changed.emit()
 
     def _on_step(self, binding: Binding, project: Project, change: Change | None) -> None:
         """A step came through: bring clicks, selection and view up to it."""
@@ -366,6 +385,8 @@ class Controller:
         refusal = self._runner.refusal(kind, active)
         if self.project is not None and self.project.offer is not None:
             self._on_refused(OFFER_FIRST)
+        elif self.project is not None and self.project.is_going_back:
+            self._late.append((world, kind))
         elif refusal:
             self._on_refused(refusal)
         elif active is not None and active.is_finishing:
@@ -388,6 +409,7 @@ class Controller:
         self._messages.say(reason[:1].upper() + reason[1:], show_warning)
 
     def _on_clicks(self, binding: Binding, planes: tuple[Plane, ...]) -> None:
+        self._settings.flush()
         for plane in planes:
             self._runner.update(binding, plane)
             self._drafts.record(binding, plane)
@@ -396,6 +418,7 @@ class Controller:
     def _on_dims(self, _event: Any = None) -> None:
         if self.binding is not None:
             self.binding.show_preview()
+            self._settings.follow(self.binding)
             self.changed.emit()
 
     # --- undo, reset, cancel ---------------------------------------------------------------
@@ -404,12 +427,14 @@ class Controller:
         """Take back the last step, whatever it was."""
         active = self.active
         if self.project is not None and not (active is not None and active.is_finishing):
+            self._settings.flush()
             self.project.undo()
 
     def redo(self) -> None:
         """Do the last undone step again."""
         active = self.active
         if self.project is not None and not (active is not None and active.is_finishing):
+            self._settings.flush()
             self.project.redo()
 
     def reset(self) -> None:
@@ -440,40 +465,14 @@ class Controller:
             self._messages.say("There is no object to finish: click on one first.", show_warning)
             return
         if not active.is_finishing:
+            self._settings.flush()
             self._committer.finish(binding, active, self.class_id)
             self.changed.emit()
 
     def take_up(self, object_id: int) -> None:
         """Make a finished object the active one again, with its clicks; its plane is shown."""
-        binding, project = self.binding, self.project
-        if binding is None or project is None:
-            self._messages.say(NOTHING_TO_CORRECT, show_warning)
-            return
-        record = project.state.objects.get(object_id)
-        if record is not None and plane_of(record.plane, binding.image) in binding.objects:
-            self._messages.say("Finish or reset the active object first.", show_warning)
-            return
-        project.do(lambda state, _store: take_up(state, object_id))
-
-    def correct(self, label: int) -> None:
-        """Take up the object whose label is picked in the Labels layer."""
-        if self.project is not None and label < 1:
-            pick = "Pick the label of the object in the Labels layer first."
-            self._messages.say(pick, show_warning)
-        else:
-            self.take_up(label)
-
-    def object_at(self, world: Sequence[float]) -> int:
-        """Id of the finished object at a place of the world on the shown slice; 0 for none."""
-        binding, project = self.binding, self.project
-        if binding is None or project is None or not project.is_open:
-            return 0
-        try:
-            plane = shown_plane(binding.image, self.viewer.dims)
-        except RasterError:
-            return 0
-        y, x = plane.yx(binding.image.world_to_data(world))
-        return project.id_at(y, x, plane_index(plane)) if plane.contains(y, x) else 0
+        self._settings.flush()
+        self.taking_up.take_up(self.binding, object_id)
 
     # --- end -------------------------------------------------------------------------------
 
@@ -482,6 +481,7 @@ class Controller:
         if self._is_closed:
             return
         self._is_closed = True
+        self._settings.close()
         self._messages.close()
         self.worker.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)

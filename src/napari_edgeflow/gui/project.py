@@ -79,7 +79,7 @@ class Project:
         self._shown_plane = shown_plane
         self._opened: Opened | None = None
         self._snapshot = Snapshot()
-        self._n_jobs = self._n_waiting = self._n_asked = 0
+        self._n_jobs = self._n_waiting = self._n_asked = self._n_going = 0
         self._file = file
         self._saved_at: datetime | None = None
         self._problem = ""
@@ -142,6 +142,11 @@ class Project:
         return self._n_waiting > 0
 
     @property
+    def is_going_back(self) -> bool:
+        """True while undo or redo are on their way: what is clicked now must wait for them."""
+        return self._n_going > 0
+
+    @property
     def is_untouched(self) -> bool:
         """True while nothing was done, now or before."""
         return self._n_asked == 0 and not (self.can_undo or self.can_redo)
@@ -187,13 +192,26 @@ class Project:
 
     def undo(self) -> None:
         """Take the last step back."""
-        self.absorb()
-        self._submit(self._undo, self._on_step)
+        self._go(self._undo)
 
     def redo(self) -> None:
         """Do the step that was taken back last again."""
+        self._go(self._redo)
+
+    def _go(self, run: Callable[[], Step]) -> None:
+        if self.offer is not None:
+            self._messages.say(OFFER_FIRST, show_warning)
+            return
         self.absorb()
-        self._submit(self._redo, self._on_step)
+        self._n_going += 1
+        self._submit(run, self._on_gone, self._on_gone)
+
+    def _on_gone(self, result: Step | Exception) -> None:
+        self._n_going -= 1
+        if isinstance(result, Step):
+            self._on_step(result)
+        else:
+            self._messages.say(in_words(result), show_error)
 
     def absorb(self) -> None:
         """Make a step of what somebody else wrote to the Labels layer.

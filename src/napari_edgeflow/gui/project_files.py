@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import LabelArray
+from napari_edgeflow._types import LabelArray, PostProcessing
 from napari_edgeflow.annotation.autosave import (
     AutosaveLog,
     Found,
@@ -65,6 +65,7 @@ class ProjectFile:
         shape: Of its labels, all axes.
         pixels: Its array at full resolution.
         classes: Of a new project.
+        settings: Post-processing that a new project begins with.
         part: Which of several images of one file; empty for the only one.
         labels: To begin with, as objects of the first class; None: none.
         folder: Chosen for journals; None: beside the image.
@@ -76,6 +77,7 @@ class ProjectFile:
     shape: tuple[int, ...]
     pixels: Any
     classes: ClassList
+    settings: PostProcessing = field(default_factory=PostProcessing)
     part: str = ""
     labels: LabelArray | None = None
     folder: Path | None = None
@@ -110,9 +112,13 @@ class ProjectFile:
         places = self._places(mark) if self.is_saved else ()
         if self.labels is not None:
             store: LabelStore = ArrayStore(self.labels.copy())
-            state = State(self.classes, _measure(store, self.shape, self.classes))
+            state = State(
+                self.classes,
+                _measure(store, self.shape, self.classes),
+                settings=self.settings,
+            )
         else:
-            state = State(self.classes)
+            state = State(self.classes, settings=self.settings)
             if needs_store(self.shape):
                 return self._begin_large(places, state, mark)
             is_large = self.shape[-2] * self.shape[-1] > MAX_PLANE_PX

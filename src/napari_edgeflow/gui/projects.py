@@ -12,6 +12,7 @@ from typing import Any
 
 from napari.layers import Image, Labels
 
+from napari_edgeflow._types import PostProcessing
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import ImageInfo, PlaneIndex
 from napari_edgeflow.gui.autosave_settings import Autosave
@@ -34,6 +35,7 @@ class Projects:
 
     Attributes:
         classes: Of images that have none yet.
+        settings: Post-processing, likewise.
         resumes: ``"ask"`` offers what was saved of an image, ``"always"`` goes on with it.
         autosave: Where to.
 
@@ -48,6 +50,7 @@ class Projects:
     ) -> None:
         self.worker = Worker()
         self.classes = ClassList().add(CLASS_NAME)
+        self.settings = PostProcessing()
         self.resumes = "ask"
         self.autosave = Autosave.remembered()
         self._viewer = viewer
@@ -177,6 +180,7 @@ class Projects:
             layer_shape(image),
             image.data[0] if image.multiscale else image.data,
             self.classes,
+            self.settings,
             part=str(image.name) if info.path is not None and n_same > 1 else "",
             folder=self.autosave.folder,
             is_saved=self.autosave.is_on,

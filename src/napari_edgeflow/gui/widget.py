@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -25,12 +25,14 @@ from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.hand import Hand
 from napari_edgeflow.gui.overlap import ChosenRule
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
+from napari_edgeflow.gui.panels.classes_panel import ClassesPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
 from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
 from napari_edgeflow.gui.panels.help_panel import HelpPanel
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
+from napari_edgeflow.gui.panels.objects_panel import ObjectsPanel
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
 from napari_edgeflow.gui.panels.postprocess_panel import PostprocessPanel
 from napari_edgeflow.gui.panels.refine_panel import RefinePanel
@@ -39,6 +41,7 @@ from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.series_panel import SeriesPanel
 from napari_edgeflow.gui.panels.weights import WeightsPanel
+from napari_edgeflow.gui.taking_up import DoubleClick
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -69,6 +72,10 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.viewer = napari_viewer
         self.controller = controller or Controller(napari_viewer)
+        self.double_click = DoubleClick(
+            napari_viewer,
+            lambda world: self.controller.taking_up.take_up_at(self.controller.binding, world),
+        )
         self._was_docked = self._is_closed = False
         self.hand = Hand(
             napari_viewer,
@@ -87,6 +94,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.controller.changed.connect(self._refresh)
         self.controller.worker.busy_changed.connect(self._show_busy)
         self._let_go = _LetGo(
+            self.double_click.deactivate,
             self.image_box.close_down,
             self.labels_box.close_down,
             self.weights.close_down,
@@ -136,7 +144,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.tool_button.setToolTip(
             "While on: left click on the object, right click (or Ctrl or Alt + left click) beside "
             "it; with models that take it, Shift + left click on its boundary; drags pan and zoom "
-            "as always" + hint("tool")
+            "as always; a double click takes a finished object up again" + hint("tool")
         )
         self.tool_button.toggled.connect(self._on_tool)
         self.next_button = button(
@@ -199,13 +207,15 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.series_panel = SeriesPanel(self.viewer, control)
         self.panels: list[tuple[str, Any]] = [
             ("Image series", self.series_panel),
+            ("Classes", ClassesPanel(self.viewer, control, lambda: self.tool.is_active)),
+            ("Objects", ObjectsPanel(self.viewer, control)),
             ("Outlines", PolygonPanel(self.viewer, control)),
             ("Import", ImportPanel(self.viewer, control)),
             ("Bands and overviews", BandsPanel(self.viewer, control)),
             ("Paint in large images", BrushWindow(self.viewer, control)),
             ("Saving", SavingPanel(self.viewer, control)),
-            ("Refine large objects", RefinePanel(self.viewer, control)),
             ("Clean up masks", PostprocessPanel(self.viewer, control)),
+            ("Refine large objects", RefinePanel(self.viewer, control)),
             ("Keys and mouse", HelpPanel(self.hand)),
             ("Export", self.export),
             ("Improve on my objects", self.finetune),
@@ -314,12 +324,14 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         elif is_on:
             self.controller.show_layers()
             self.tool.activate()
+            self.double_click.activate()
         else:
+            self.double_click.deactivate()
             self.tool.deactivate()
 
     def _on_correct(self) -> None:
         target = self.controller.target
-        self.controller.correct(int(target.selected_label) if target is not None else 0)
+        self.controller.take_up(int(target.selected_label) if target is not None else 0)
 
     def _show_busy(self, is_busy: bool) -> None:
         self.progress.setRange(0, 0 if is_busy else 1)
@@ -331,6 +343,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         control = self.controller
         active = control.active
         self._show_steps()
+        self.threshold.show_value(control.threshold)
+        with QSignalBlocker(self.largest_box):
+            self.largest_box.setChecked(control.largest_component)
         self.resume_bar.refresh()
         self.reset_button.setEnabled(active is not None)
         self.next_button.setEnabled(active is not None and not active.is_finishing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -75,6 +75,14 @@ class PercentSlider(QWidget):  # type: ignore[misc, unused-ignore]
         self._show(self.slider.value())
         self.slider.valueChanged.connect(self._show)
         self.slider.valueChanged.connect(lambda percent: on_change(percent / 100))
+
+    def show_value(self, value: float) -> None:
+        """Show another value without a word to anybody; not while it is being dragged."""
+        percent = round(value * 100)
+        if percent != self.slider.value() and not self.slider.isSliderDown():
+            with QSignalBlocker(self.slider):
+                self.slider.setValue(percent)
+            self._show(percent)
 
     def _show(self, percent: int) -> None:
         self._label.setText(f"{percent / 100:.2f}")
