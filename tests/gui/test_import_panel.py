@@ -11,15 +11,18 @@ import pytest
 import shapely
 from napari.layers import Image
 from PIL import Image as Picture
+from pycocotools.coco import COCO  # type: ignore[import-untyped]
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
+from napari_edgeflow.gui.writer import save_coco
 
 from .fakes import PATIENCE_S, squares
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 Settle = Callable[[], None]
 
 
@@ -90,6 +93,15 @@ def test_a_mask_comes_in_and_one_undo_takes_it_back(
     assert controller.project is not None
     names = [one.name for one in controller.project.state.classes]
     assert names == ["object", "class 4", "class 9"]
+    assert controller.project.layer is not None
+    layer = controller.project.layer.as_layer_data_tuple()
+    save_coco(str(tmp_path / "saved.json"), [layer])  # napari's dialog knows the project's classes
+    coco = COCO(str(tmp_path / "saved.json"))
+    for category, label in ((4, 4), (9, 9)):
+        (number,) = coco.getAnnIds(catIds=[category])
+        assert coco.loadCats([category])[0]["name"] == f"class {label}"
+        mask = coco.annToMask(*coco.loadAnns([number])) > 0
+        np.testing.assert_array_equal(mask, _blobs() == label)
 
 
 def test_a_layer_comes_in_and_stays_as_it_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -58,17 +59,18 @@ class ImageSwitch:
         is_shown = [self._look(layer) for layer in old]
         place = self._viewer.layers.index(old[0]) if old else len(self._viewer.layers)
         made = [Image(data, **options) for data, options in loaded.layers]
-        with self._projects_of_series(classes):  # the first image is bound as it is inserted
+        # the first image is bound as it is inserted, so its project is opened by then
+        with _quick_removals(), self._projects_of_series(classes):
             for number, layer in enumerate(made):
                 if number < len(is_shown):
                     _dress(layer, is_shown[number])
                 self._viewer.layers.insert(place + number, layer)
             self._bind(made[0], classes)
+            for layer in old:
+                self._controller.dismiss(layer)
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
         self._ours = made
-        for layer in old:
-            self._controller.dismiss(layer)
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
         for layer, (_, options) in zip(made, loaded.layers, strict=True):
             layer.name = options["name"]  # the one before may have had it until now
         if layer_shape(made[0]) != had_shape:
@@ -150,6 +152,20 @@ class ImageSwitch:
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []
+
+
+@contextmanager
+def _quick_removals() -> Iterator[None]:
+    """Layers can be removed without napari looking through all of memory for each.
+
+    napari collects garbage with every layer that goes, a fifth of a second or more each with a
+    network in memory. What exists now is left to Python's next collection instead.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _dress(layer: Image, look: dict[str, Any]) -> None:
