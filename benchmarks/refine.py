@@ -40,9 +40,7 @@ def main() -> None:
     print(
         f"{predictor.device_line}; {options.clicks} clicks; objects of at least {options.least} px"
     )
-    print(
-        "data                       side  grain  IoU: coarse refined  boundary: coarse refined      s"
-    )
+    print(f"{'data':<25} {'side':>5} {'grain':>6}   IoU: before, after   boundary IoU   seconds")
     rows = []
     for place in options.data:
         found = sorted(_objects(place, options.least), key=lambda each: each[2:])
@@ -52,8 +50,8 @@ def main() -> None:
             rows.append(row)
             name = Path(place.split(",")[0]).stem[:25]
             print(
-                f"{name:<25} {side:5d}  {row[0]:5.1f}  {row[1]:12.3f} {row[2]:7.3f}  "
-                f"{row[3]:16.3f} {row[4]:7.3f}  {row[5]:5.1f}",
+                f"{name:<25} {side:5d} {row[0]:6.1f}   {row[1]:11.3f}  {row[2]:.3f}    "
+                f"{row[3]:.3f}  {row[4]:.3f}  {row[5]:8.1f}",
                 flush=True,
             )
     _summary(rows)

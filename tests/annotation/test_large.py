@@ -21,9 +21,10 @@ from napari_edgeflow.annotation.changes import (
 )
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object
-from napari_edgeflow.annotation.large import commit_prediction, tiles_of
+from napari_edgeflow.annotation.large import commit_prediction
 from napari_edgeflow.annotation.objects import ObjectRecord, measure_labels
 from napari_edgeflow.annotation.store import ArrayStore, OverlapRule, StoredPlane
+from napari_edgeflow.annotation.tiling import erase, tiles_of
 
 SHAPE = (60, 70)
 ABOUT = NewObject(1, created="now")
@@ -151,3 +152,13 @@ def test_tiles_cover_the_window_once() -> None:
         counts[tile.slices] += 1
     assert (counts[3:47, 17:59] == 1).all()
     assert counts.sum() == 44 * 42
+
+
+def test_an_object_is_erased_tile_by_tile() -> None:
+    labels = _scene(5)
+    store, record = ArrayStore(labels.copy()), _state(labels).objects[3]
+    patches = erase(store, record, 16)
+    assert len(patches) > 1
+    for patch in patches:
+        patch.write(store, patch.new)
+    np.testing.assert_array_equal(store.array, np.where(labels == 3, 0, labels))

@@ -12,13 +12,13 @@ from napari_edgeflow._types import BoolArray, Click, Window
 from napari_edgeflow.annotation.changes import Change, Draft, LabelPatch, State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import (
-    Labels,
     ObjectRecord,
     PlaneIndex,
     PostProcessing,
     tight_box,
 )
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule, place_mask
+from napari_edgeflow.annotation.tiling import erase, left_box
 
 _Pairs = dict[int, tuple[ObjectRecord | None, ObjectRecord | None]]
 
@@ -203,7 +203,7 @@ def delete_objects(state: State, store: LabelStore, ids: Iterable[int]) -> Chang
     records = [_editable(state, label) for label in dict.fromkeys(ids)]
     names = ", ".join(str(record.id) for record in records)
     pairs: _Pairs = {record.id: (record, None) for record in records}
-    patches = tuple(_erase(store, record) for record in records)
+    patches = tuple(patch for record in records for patch in erase(store, record))
     return Change("delete", f"delete object {names}", objects=pairs, patches=patches)
 
 
@@ -318,40 +318,23 @@ def _put_mask(
         )
     after = replace(record, box=own, area_px=int((new == record.id).sum()))
     pairs: _Pairs = {record.id: (before, after)}
-    pairs.update(_neighbours(state, store, record.id, box, old, new, record.plane))
-    return Change("", "", objects=pairs, patches=(LabelPatch.between(box, old, new, record.plane),))
+    patch = LabelPatch.between(box, old, new, record.plane)
+    pairs.update(_neighbours(state, store, record.id, patch))
+    return Change("", "", objects=pairs, patches=(patch,))
 
 
-def _neighbours(
-    state: State,
-    store: LabelStore,
-    label: int,
-    box: Window,
-    old: Labels,
-    new: Labels,
-    plane: PlaneIndex,
-) -> _Pairs:
+def _neighbours(state: State, store: LabelStore, label: int, patch: LabelPatch) -> _Pairs:
     """The objects that lost pixels, with box and area after it; None for those that lost all."""
     pairs: _Pairs = {}
-    lost_ids, lost_counts = np.unique(old[(old != new) & (old != label)], return_counts=True)
+    lost_ids, lost_counts = np.unique(patch.old[patch.old != label], return_counts=True)
     for lost_id, count in zip(lost_ids.tolist(), lost_counts.tolist(), strict=True):
         record = state.objects.get(lost_id)
         if record is None:
             continue
-        labels = store.read(record.box, plane)
-        common = record.box.intersect(box)
-        if common is not None:
-            labels[common.relative_to(record.box).slices] = new[common.relative_to(box).slices]
-        left = tight_box(labels == lost_id, record.box)
+        left = left_box(store, record, [patch])
         shrunk = replace(record, box=left, area_px=record.area_px - count) if left else None
         pairs[lost_id] = record, shrunk
     return pairs
-
-
-def _erase(store: LabelStore, record: ObjectRecord) -> LabelPatch:
-    old = store.read(record.box, record.plane)
-    new = np.where(old == record.id, np.uint32(0), old)
-    return LabelPatch.between(record.box, old, new, record.plane)
 
 
 def _editable(state: State, label: int) -> ObjectRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -11,10 +10,9 @@ import numpy as np
 from napari_edgeflow._types import Prediction, Window
 from napari_edgeflow.annotation.changes import Change, LabelPatch, State
 from napari_edgeflow.annotation.commands import NewObject, commit_object, commit_record
-from napari_edgeflow.annotation.objects import Labels, ObjectRecord, tight_box
+from napari_edgeflow.annotation.objects import ObjectRecord, tight_box
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule, place_mask
-
-TILE_PX = 1024
+from napari_edgeflow.annotation.tiling import TILE_PX, left_box, tiles_of
 
 _Pairs = dict[int, tuple[ObjectRecord | None, ObjectRecord | None]]
 
@@ -101,44 +99,9 @@ def _put_tiles(
     for label, count in lost.items():
         neighbour = state.objects.get(label)
         if neighbour is not None:
-            left = _left_box(store, neighbour, patches, tile_px)
+            left = left_box(store, neighbour, patches, tile_px)
             shrunk = (
                 replace(neighbour, box=left, area_px=neighbour.area_px - count) if left else None
             )
             pairs[label] = neighbour, shrunk
     return Change("", "", objects=pairs, patches=tuple(patches))
-
-
-def _left_box(
-    store: LabelStore, record: ObjectRecord, patches: list[LabelPatch], tile_px: int
-) -> Window | None:
-    """The box of the object once the patches are written, None when nothing is left of it."""
-    left: Window | None = None
-    for tile in tiles_of(record.box, tile_px):
-        labels = store.read(tile, record.plane)
-        for patch in patches:
-            _apply(patch, labels, tile)
-        box = tight_box(labels == record.id, tile)
-        if box is not None:
-            left = box if left is None else left.union(box)
-    return left
-
-
-def _apply(patch: LabelPatch, labels: Labels, window: Window) -> None:
-    """Puts the part of the patch that lies in the window into its labels."""
-    common = patch.window.intersect(window)
-    if common is None:
-        return
-    new = np.zeros(patch.window.shape, np.uint32)
-    new[patch.is_changed] = patch.new
-    theirs, ours = common.relative_to(patch.window).slices, common.relative_to(window).slices
-    labels[ours] = np.where(patch.is_changed[theirs], new[theirs], labels[ours])
-
-
-def tiles_of(window: Window, side: int) -> list[Window]:
-    """Windows of at most ``side`` squared that cover it, cut along multiples of ``side``."""
-    spans = []
-    for start, stop in ((window.y0, window.y1), (window.x0, window.x1)):
-        cuts = [start, *range((start // side + 1) * side, stop, side), stop]
-        spans.append(list(itertools.pairwise(cuts)))
-    return [Window(y0, x0, y1, x1) for y0, y1 in spans[0] for x0, x1 in spans[1]]
