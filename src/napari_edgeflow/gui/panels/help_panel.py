@@ -32,13 +32,13 @@ class HelpPanel(QWidget):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self._hand = hand
         self.hover_box = check_box(
-            TITLES["hover"],
+            "Mask under the pointer",
             "Once the pointer rests, outline what a click there would give; worked out only "
             "while there is nothing else to do" + hand.shortcuts.hint("hover"),
             lambda is_on: setattr(hand.hover, "is_on", is_on),
         )
         self.swap_box = check_box(
-            TITLES["swap"],
+            "Swap left and right click",
             "For pens and touch screens: until switched off, a left click is beside the object"
             + hand.shortcuts.hint("swap"),
             self._on_swap,
@@ -68,8 +68,9 @@ class HelpPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.hover_box.setChecked(self._hand.hover.is_on)
         self.swap_box.setChecked(self._hand.tool.is_swapped)
         keys = [
-            (", ".join(map(in_print, bound)), TITLES[name])
-            for name, bound in self._hand.shortcuts.bound.items()
+            (", ".join(map(in_print, self._hand.shortcuts.bound[name])), title)
+            for name, title in TITLES.items()
+            if name in self._hand.shortcuts.bound
         ]
         self.text.setText(_table("Keys", keys) + _table("Mouse", self._mouse()))
 
