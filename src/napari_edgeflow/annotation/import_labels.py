@@ -117,7 +117,8 @@ def add_planes(
     Raises:
         ValueError: Nothing of it finds a place, or a plane is of another shape.
     """
-    changes, notes = [], []
+    changes: list[Change] = []
+    notes: list[str] = []
     after = state
     for plane, imported in found:
         if not imported.objects:
