@@ -68,7 +68,7 @@ def test_outlines_that_were_not_touched_change_nothing(seed: int, fill: float) -
     rng = np.random.default_rng(seed)
     labels = np.where(rng.random((17, 23)) < fill, rng.integers(1, 4, (17, 23)), 0)
     state, store = _start(labels)
-    outlines, pieces = read_outlines(store, state.objects.values())
+    outlines, pieces = read_outlines(store, tuple(state.objects.values()))
     for (window, mask), record in zip(pieces, state.objects.values(), strict=True):
         np.testing.assert_array_equal(mask, labels[window.slices] == record.id)
     change = reshape_objects(state, store, outlines, state.objects)
@@ -155,6 +155,17 @@ def test_what_cannot_be_done_is_said() -> None:
         reshape_objects(state, store, [Outline(1, (_box(5, 26, 25, 40),))], [1])
     with pytest.raises(ValueError, match="which there is none of"):
         reshape_objects(state, store, [Outline(9, ())], [9])
+
+
+def test_objects_too_large_for_outlines_are_refused_unread() -> None:
+    state, store = _start(_squares())
+    huge = replace(state.objects[1], box=Window(0, 0, 10_000, 10_000))
+    store.read = None  # type: ignore[method-assign, assignment]
+    with pytest.raises(ValueError, match=r"within 67 megapixels .* got 100; correct them"):
+        read_outlines(store, [huge])
+    half = replace(huge, box=Window(0, 0, 3000, 3000))
+    with pytest.raises(ValueError, match=r"within 17 megapixels .* got 18"):
+        read_outlines(store, [half, replace(half, id=2)])
 
 
 def test_an_outline_outside_the_image_is_cut_off_and_a_crossing_one_mended() -> None:

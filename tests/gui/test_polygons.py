@@ -18,10 +18,11 @@ from napari_edgeflow.annotation.commands import delete_objects, set_locked
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
 from napari_edgeflow.gui.polygon_preview import ADDED, MOVED, REMOVED
+from napari_edgeflow.gui.widget import EdgeFlowWidget
 
 from .annotated import grid_of_objects
 from .canvas import CTRL, LEFT, NO_KEY, canvas_point, click, native_canvas
-from .fakes import PATIENCE_S
+from .fakes import PATIENCE_S, squares
 
 SHAPE = (60, 80)
 
@@ -150,7 +151,9 @@ def window(
     def make(labels: AnyArray | None = None, **placement: Any) -> Window:
         labels = objects() if labels is None else labels
         viewer = make_napari_viewer(show=True)
-        image = viewer.add_image(np.where(labels, 160, 40).astype(np.uint8), **placement)
+        grey = np.where(labels, 160, 40).astype(np.uint8)
+        data = grey if grey.ndim > 2 else [grey, grey[::2, ::2]]
+        image = viewer.add_image(data, **placement)
         layer = viewer.add_labels(labels, **placement)
         controller = make_controller(viewer)
         controller.bind(image)
@@ -199,6 +202,7 @@ def test_a_corner_is_dragged_and_applied_and_taken_back(window: Callable[..., Wi
     w.wait()
     assert not w.editor.is_editing
     assert w.shape_layers() == [0]
+    assert w.viewer.layers.selection.active is w.labels_layer(), "as before the edit"
     taken = (objects() == 9) & (w.labels != 9)
     assert not taken.any()  # neighbours keep theirs
     assert "px stayed with neighbours" in w.editor.status
@@ -414,3 +418,44 @@ def test_one_object_of_thousands(window: Callable[..., Window]) -> None:
     w.apply()
     assert (w.labels == 1234).sum() not in (0, 49)
     assert ((w.labels != labels) & (labels != 1234)).sum() == 0
+
+
+def test_outlines_in_the_widget(open_widget: Callable[..., EdgeFlowWidget], qtbot: Any) -> None:
+    widget = open_widget(squares())
+    control: Any = widget.controller
+    panel = dict(widget.panels)["Outlines"]
+
+    def wait() -> None:
+        qtbot.waitUntil(
+            lambda: not control.is_busy and not panel.editor.worker.is_busy,
+            timeout=PATIENCE_S * 1000,
+        )
+        qtbot.wait(15)
+
+    control.click((17, 20), "positive")
+    wait()
+    control.finish()
+    wait()
+    control.selected_ids = (1,)
+    panel.start_button.click()
+    wait()
+    assert panel.editor.sketch.n_corners == 4
+    panel.editor.shapes.edited.emit([panel.editor.shapes.read()[0] + (2, 0)], False)
+    wait()
+    helper = panel.editor.changes_layer.layer
+    assert control.is_preview(helper), "objects must not be written to it"
+    panel.apply_button.click()
+    wait()
+    moved = np.zeros((60, 80), bool)
+    moved[12:27, 10:30] = True
+    np.testing.assert_array_equal(control.project.layer.data == 1, moved)
+    control.undo()
+    wait()
+    np.testing.assert_array_equal(control.project.layer.data == 1, np.roll(moved, -2, axis=0))
+    panel.start_button.click()
+    wait()
+    worker, viewer = panel.editor.worker, widget.viewer
+    widget.close_down()
+    qtbot.waitUntil(lambda: not worker.is_alive, timeout=PATIENCE_S * 1000)
+    assert helper not in viewer.layers
+    assert [one.nshapes for one in viewer.layers if isinstance(one, Shapes)] == [0]

@@ -19,8 +19,13 @@ from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex,
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule
 from napari_edgeflow.vector.coverage import label_polygons
 from napari_edgeflow.vector.edit import mend
-from napari_edgeflow.vector.polygons import Polygon
+from napari_edgeflow.vector.polygons import Polygon, mask_to_polygons
 from napari_edgeflow.vector.rasterize import polygons_to_mask, polygons_window
+
+MAX_ONE_PX = 8192**2
+"""Box of an object whose outline is edited alone; it takes about 1 GB for a moment."""
+MAX_SEVERAL_PX = 4096**2
+"""Boxes together of objects whose outlines are edited at once."""
 
 Pieces = tuple[tuple[Window, BoolArray], ...]
 """Masks at their places, level-0; together they are one object."""
@@ -61,20 +66,34 @@ def outline_pieces(outline: Outline, shape: tuple[int, int]) -> Pieces:
 
 
 def read_outlines(
-    store: LabelStore, records: Iterable[ObjectRecord]
+    store: LabelStore, records: Sequence[ObjectRecord]
 ) -> tuple[tuple[Outline, ...], Pieces]:
     """Outlines of objects along the edges of their pixels, and the pixels themselves.
 
-    Neighbours have the same corners along their common edges.
+    Several objects have the same corners along their common edges.
+
+    Raises:
+        ValueError: They are too large for that.
     """
+    size = sum(record.box.height * record.box.width for record in records)
+    most = MAX_ONE_PX if len(records) == 1 else MAX_SEVERAL_PX
+    if size > most:
+        raise ValueError(
+            f"expected objects within {most / 1e6:.0f} megapixels for editing their outlines, got "
+            f"{size / 1e6:.0f}; correct them with clicks or the brush"
+        )
     outlines, pieces = [], []
     whole = Window(0, 0, *store.shape)
     for record in records:
         box = record.box
         around = Window(box.y0 - 1, box.x0 - 1, box.y1 + 1, box.x1 + 1).intersect(whole) or box
         labels = store.read(around, record.plane)
-        outlines.append(Outline(record.id, label_polygons(labels, record.id, around)))
         mask: BoolArray = labels[box.relative_to(around).slices] == record.id
+        if len(records) == 1:
+            polygons = mask_to_polygons(mask, box)
+        else:
+            polygons = label_polygons(labels, record.id, around)
+        outlines.append(Outline(record.id, polygons))
         pieces.append((box, mask))
     return tuple(outlines), tuple(pieces)
 

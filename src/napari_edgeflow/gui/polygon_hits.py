@@ -69,6 +69,11 @@ def find_hit(rings: Sequence[Ring], frame: ScreenFrame, at: npt.NDArray[np.float
     return best[1] or best_edge[1]
 
 
+def open_ring(yx: Ring) -> Ring:
+    """The ring without its last corner where that is the first again."""
+    return yx[:-1] if len(yx) > 1 and np.array_equal(yx[0], yx[-1]) else yx
+
+
 def with_corner(ring: Ring, hit: Hit) -> Ring:
     """The ring with a new corner at that place on its edge."""
     start, end = ring[hit.corner], ring[(hit.corner + 1) % len(ring)]

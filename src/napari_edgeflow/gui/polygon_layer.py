@@ -9,6 +9,7 @@ another one was removed (napari 8471).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,14 +24,20 @@ from napari_edgeflow.gui.polygon_hits import (
     ScreenFrame,
     corners_in_box,
     find_hit,
+    open_ring,
     with_corner,
     without_corners,
 )
-from napari_edgeflow.gui.polygon_marks import PLACEMENT, CornerMarks, place_like, screen_frame
-from napari_edgeflow.gui.preview import like
+from napari_edgeflow.gui.polygon_marks import (
+    PLACEMENT,
+    CornerMarks,
+    is_outline_layer,
+    new_outline_layer,
+    place_like,
+    screen_frame,
+)
 from napari_edgeflow.vector.polygons import Ring
 
-NAME = "Outline being edited"
 _EDGE_PX = 5.0
 _LIVE_MS = 40
 _MIN_DRAG_PX = 4.0
@@ -68,6 +75,7 @@ class OutlineLayer:
         self._viewer = viewer
         self._layers: dict[int, Shapes] = {}
         self._image: Any = None
+        self._was_active: Any = None
         self._plane: Plane | None = None
         self._keys: tuple[Ring, ...] = ()
         self._chosen: list[tuple[int, int]] = []
@@ -88,7 +96,7 @@ class OutlineLayer:
 
     @property
     def n_chosen(self) -> int:
-        """Corners in the box that was drawn last."""
+        """Corners that are chosen."""
         return len(self._chosen)
 
     # --- from outside ------------------------------------------------------------------------
@@ -96,6 +104,7 @@ class OutlineLayer:
     def open(self, image: Any, plane: Plane) -> None:
         """Begin an edit on a plane of an image."""
         self._image, self._plane = image, plane
+        self._was_active = self._viewer.layers.selection.active
         layer = self._ensure()
         for name in PLACEMENT:
             getattr(image.events, name).connect(self._follow_image)
@@ -107,8 +116,9 @@ class OutlineLayer:
     def close(self) -> None:
         """End the edit; the layer stays, empty."""
         layer, image = self.layer, self._image
-        self._later.stop()
-        self._live.stop()
+        with suppress(RuntimeError):  # Qt may have ended first
+            self._later.stop()
+            self._live.stop()
         self._choose([])
         if layer is not None:
             self._write(layer, [], [])
@@ -116,13 +126,15 @@ class OutlineLayer:
         if image is not None:
             for name in PLACEMENT:
                 getattr(image.events, name).disconnect(self._follow_image)
-            if image in self._viewer.layers:
-                self._viewer.layers.selection.active = image
-        self._image = self._plane = None
+            back = self._was_active if self._was_active in self._viewer.layers else image
+            if back in self._viewer.layers:
+                self._viewer.layers.selection.active = back
+        self._image = self._plane = self._was_active = None
 
     def close_down(self) -> None:
         """Let go of the viewer."""
-        self.close()
+        if self._plane is not None:
+            self.close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._zoom_event.disconnect(self._on_zoom)
         self._marks.close_down()
@@ -148,7 +160,7 @@ class OutlineLayer:
         layer = self.layer
         if layer is None:
             return []
-        return [_open_ring(self._yx(data)) for data in layer.data[: len(self._keys)]]
+        return [open_ring(self._yx(data)) for data in layer.data[: len(self._keys)]]
 
     def delete_chosen(self) -> None:
         """Delete the chosen corners."""
@@ -164,18 +176,21 @@ class OutlineLayer:
     # --- the layer ---------------------------------------------------------------------------
 
     def _ensure(self) -> Shapes:
+        """The layer for the image's axes: ours, one left by a widget before us, or a new one."""
         n = len(layer_shape(self._image))
-        layer = self._layers.get(n)
-        if layer is None:
-            layer = Shapes(ndim=n, name=NAME, face_color="transparent", **like(self._image))
-            layer.events.data.connect(self._on_data)
-            layer.events.set_data.connect(self._on_set_data)
-            layer.events.mode.connect(self._on_mode)
-            layer.mouse_drag_callbacks.append(self._on_drag)
-            layer.mouse_double_click_callbacks.append(self._on_double_click)
-            for key, what in _KEYS.items():
-                layer.bind_key(key, _key(partial(self._on_key, what)), overwrite=True)
-            self._layers[n] = layer
+        if n in self._layers:
+            return self._layers[n]
+        left = [one for one in self._viewer.layers if is_outline_layer(one) and one.ndim == n]
+        layer = left[0] if left else new_outline_layer(n, self._image)
+        self._layers[n] = layer
+        layer.events.data.connect(self._on_data)
+        layer.events.set_data.connect(self._on_set_data)
+        layer.events.mode.connect(self._on_mode)
+        layer.mouse_drag_callbacks.append(self._on_drag)
+        layer.mouse_double_click_callbacks.append(self._on_double_click)
+        for key, what in _KEYS.items():
+            layer.bind_key(key, _key(partial(self._on_key, what)), overwrite=True)
+        if not left:
             self._viewer.layers.append(layer)
         return layer
 
@@ -183,6 +198,10 @@ class OutlineLayer:
         layer.events.data.disconnect(self._on_data)
         layer.events.set_data.disconnect(self._on_set_data)
         layer.events.mode.disconnect(self._on_mode)
+        layer.mouse_drag_callbacks.remove(self._on_drag)
+        layer.mouse_double_click_callbacks.remove(self._on_double_click)
+        for key in (*_KEYS, "Enter"):
+            layer.bind_key(key, None)
 
     def _follow_image(self, _event: Any = None) -> None:
         if self.layer is not None:
@@ -372,11 +391,6 @@ class OutlineLayer:
         places = np.array([rings[ring][corner] for ring, corner in chosen]).reshape(-1, 2)
         self._marks.show(self._image, self._positions(places), len(self._here().index))
         self.chosen_changed.emit()
-
-
-def _open_ring(yx: Ring) -> Ring:
-    """Without the last corner where it is the first again."""
-    return yx[:-1] if len(yx) > 1 and np.array_equal(yx[0], yx[-1]) else yx
 
 
 def _timer(interval_ms: int, on_timeout: Callable[[], object]) -> QTimer:

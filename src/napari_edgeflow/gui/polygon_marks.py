@@ -1,4 +1,4 @@
-"""Where outlines are on the screen, and marks on the corners that are chosen."""
+"""Where outlines are on the screen, their layer, and marks on the corners that are chosen."""
 
 from __future__ import annotations
 
@@ -7,16 +7,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Points
+from napari.layers import Points, Shapes
 
 from napari_edgeflow.gui.planes import Plane, data_to_world_matrix
 from napari_edgeflow.gui.polygon_hits import ScreenFrame
 from napari_edgeflow.gui.preview import like
 
-NAME = "Chosen corners"
+_OUTLINE_KEY = "napari-edgeflow outline"
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 """What says where a layer is; napari's reach for corners goes by the layer's scale."""
 _SIZE_PX = 9
+
+
+def new_outline_layer(ndim: int, image: Any) -> Shapes:
+    """An empty layer for outlines of an image with this many axes."""
+    return Shapes(
+        ndim=ndim,
+        name="Outline being edited",
+        face_color="transparent",
+        metadata={_OUTLINE_KEY: True},
+        **like(image),
+    )
+
+
+def is_outline_layer(layer: Any) -> bool:
+    """True for a layer that was made for outlines, now or by a widget before."""
+    return isinstance(layer, Shapes) and bool(layer.metadata.get(_OUTLINE_KEY))
 
 
 def place_like(layer: Any, image: Any) -> None:
@@ -80,7 +96,7 @@ class CornerMarks:
         active = self._viewer.layers.selection.active
         self.layer = Points(
             ndim=ndim,
-            name=NAME,
+            name="Chosen corners",
             size=1,
             canvas_size_limits=(_SIZE_PX, _SIZE_PX),
             face_color="#d55e00",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.objects import ObjectRecord
@@ -18,9 +21,19 @@ from napari_edgeflow.annotation.polygon_commands import (
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule, find_overlaps
 from napari_edgeflow.gui.overlap import ChosenRule, OverlapFoundError, question
 from napari_edgeflow.gui.planes import Plane
-from napari_edgeflow.gui.polygon_edit import RingKey, Sketch, open_sketch
+from napari_edgeflow.gui.polygon_edit import (
+    RingKey,
+    Sketch,
+    add_area,
+    cut_out,
+    open_sketch,
+    split_by,
+)
 from napari_edgeflow.gui.polygon_preview import Owned, PixelChanges
+from napari_edgeflow.vector.polygons import Polygon
 
+Tool = Literal["split", "cut", "add"]
+"""What the next shape that is drawn is for."""
 _OUTLINE_COLOURS = ("#f0e442", "#56b4e9", "#009e73", "#e69f00", "#0072b2")
 _HOLE_COLOUR = "#cc79a7"
 
@@ -166,6 +179,29 @@ def kept_records(change: Change, edited: Sequence[int]) -> list[ObjectRecord]:
     pairs = change.objects.items()
     after = [pair[1] for label, pair in pairs if pair[0] is None or label in edited]
     return [record for record in after if record is not None]
+
+
+def drawn_edit(
+    tool: Tool | None, corners: npt.NDArray[np.float64], is_closed: bool
+) -> Callable[[Sketch], Sketch]:
+    """What a shape that was drawn does: a line splits, a region is cut out or added."""
+    if not is_closed:
+        return lambda sketch: split_by(sketch, corners)
+    region = Polygon(corners)
+    if tool == "cut":
+        return lambda sketch: cut_out(sketch, region)
+    return lambda sketch: add_area(sketch, region)
+
+
+def applied_in_words(
+    change: Change, kept: Sequence[ObjectRecord], expected: PixelChanges | None
+) -> str:
+    """What was done, and how many pixels other objects kept."""
+    note = f"Done: {change.title}."
+    if expected is not None:
+        lost = expected.total_px - sum(record.area_px for record in kept)
+        note += f" {lost} px stayed with neighbours." * (lost > 0)
+    return note
 
 
 def ring_colour(key: RingKey) -> str:

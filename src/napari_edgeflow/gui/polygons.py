@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,9 @@ from napari_edgeflow.gui.overlap import Ask, ChosenRule, OverlapFoundError, ask_
 from napari_edgeflow.gui.planes import Plane, show_plane
 from napari_edgeflow.gui.polygon_edit import (
     Sketch,
-    add_area,
-    cut_out,
     faults,
     merge_all,
     separate,
-    split_by,
     square_all,
     with_rings,
     with_tolerance,
@@ -37,18 +34,20 @@ from napari_edgeflow.gui.polygon_preview import ChangeLayer, PixelChanges, find_
 from napari_edgeflow.gui.polygon_session import (
     OpenEdit,
     Steps,
+    Tool,
     Unchanged,
+    applied_in_words,
     changes_in_words,
     choose_records,
+    drawn_edit,
     kept_records,
     make_change,
     open_outlines,
     ring_colour,
 )
 from napari_edgeflow.gui.worker import Worker
-from napari_edgeflow.vector.polygons import Polygon, Ring
+from napari_edgeflow.vector.polygons import Ring
 
-Tool = Literal["split", "cut", "add"]
 _MODES: dict[Tool, str] = {"split": "add_polyline", "cut": "add_polygon", "add": "add_polygon"}
 _SQUARE_EDGE_PX = 4.0
 
@@ -214,11 +213,7 @@ class PolygonEditor:
         if self._edit is None:
             return
         kept = kept_records(change, self._edit.ids)
-        note = f"Done: {change.title}."
-        if self.changes is not None:
-            lost = self.changes.total_px - sum(record.area_px for record in kept)
-            note += f" {lost} px stayed with neighbours." * (lost > 0)
-        self._end(note)
+        self._end(applied_in_words(change, kept, self.changes))
         self.controller.selected_ids = tuple(record.id for record in kept)
 
     def _on_not_applied(self, error: Exception) -> None:
@@ -272,10 +267,6 @@ class PolygonEditor:
     def square(self) -> None:
         """Give the outlines right angles, as buildings have."""
         self._run(partial(square_all, min_edge_px=_SQUARE_EDGE_PX))
-
-    def delete_corners(self) -> None:
-        """Delete the chosen corners, if there are any."""
-        self.shapes.delete_chosen()
 
     def undo(self) -> None:
         """Take back the last step of this edit."""
@@ -375,22 +366,17 @@ class PolygonEditor:
 
     def _on_moving(self, rings: list[Ring]) -> None:
         if self._steps is not None and not self._is_applying:
-            with suppress(ValueError):
+            with suppress(ValueError):  # said when the corner is let go
                 self._look_at(with_rings(self._steps.now, rings))
 
     def _on_drawn(self, corners: npt.NDArray[np.float64], is_closed: bool) -> None:
         """A line parts the outlines; a region is cut out or added."""
         if self._steps is None:
             return
-        is_cut, self.tool = self.tool == "cut", None
+        edit, self.tool = drawn_edit(self.tool, corners, is_closed), None
         self.shapes.draw("direct")
         self._show()  # what was drawn is no outline
-        if not is_closed:
-            self._run(lambda sketch: split_by(sketch, corners))
-        elif is_cut:
-            self._run(lambda sketch: cut_out(sketch, Polygon(corners)))
-        else:
-            self._run(lambda sketch: add_area(sketch, Polygon(corners)))
+        self._run(edit)
 
     def _on_asked(self, what: str) -> None:
         {"undo": self.undo, "redo": self.redo, "apply": self.apply}[what]()

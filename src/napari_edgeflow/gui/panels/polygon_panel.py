@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
 from napari_edgeflow.gui.polygon_edit import TOLERANCES_PX
-from napari_edgeflow.gui.polygons import PolygonEditor, Tool
+from napari_edgeflow.gui.polygon_session import Tool
+from napari_edgeflow.gui.polygons import PolygonEditor
 
 _START_TIP = (
     "Show the outline of the selected objects in a Shapes layer, to drag its corners; "
@@ -95,7 +96,7 @@ class PolygonPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.delete_button = button(
             "Delete corners",
             "Delete the corners in the box you drew  [Delete]",
-            editor.delete_corners,
+            editor.shapes.delete_chosen,
         )
         self.changes_box = check_box(
             "Show what changes",
