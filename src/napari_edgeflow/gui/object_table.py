@@ -18,7 +18,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
     Qt,
     Signal,
 )
-from qtpy.QtGui import QFont, QGuiApplication, QIcon, QPalette
+from qtpy.QtGui import QColor, QFont, QIcon
 
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.objects import ObjectRecord
@@ -274,6 +274,5 @@ def _hidden_look(role: int) -> Any:
         font.setItalic(True)
         return font
     if role == _ROLE.ForegroundRole:
-        group = QPalette.ColorGroup.Disabled
-        return QGuiApplication.palette().color(group, QPalette.ColorRole.Text)
+        return QColor(128, 128, 128)  # legible in dark and light themes
     return None

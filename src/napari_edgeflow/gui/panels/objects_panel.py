@@ -7,7 +7,15 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QLineEdit, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QAction  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_edgeflow.annotation import commands
 from napari_edgeflow.annotation.changes import Change, State
@@ -46,6 +54,8 @@ class ObjectsPanel(QWidget):  # type: ignore[misc, unused-ignore]
             "(hidden, locked) or model"
         )
         self.filter.setClearButtonEnabled(True)
+        for one in self.filter.findChildren(QAction):  # its button takes the text from it
+            one.setToolTip("Show all objects again")
         self.line = text_line("Objects in the table")
         self._build_buttons()
         self._lay_out()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QAbstractItemView, QMenu, QSizePolicy, QTableView
+from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QMenu, QSizePolicy, QTableView
 
 from napari_edgeflow.gui.object_columns import AREA_UNIT, CLASS, COLUMNS, NAME, SLICE, number_of
 from napari_edgeflow.gui.object_table import ObjectTable, runs
@@ -58,6 +58,8 @@ class ObjectsView(QTableView):  # type: ignore[misc, unused-ignore]
         self.setWordWrap(False)
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
+        for corner in self.findChildren(QAbstractButton):
+            corner.setToolTip("Select all objects")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         height = self.fontMetrics().height() + 6
         rows = self.verticalHeader()
