@@ -82,13 +82,16 @@ def _put_tiles(
             continue
         old = store.read(tile, record.plane)
         new = place_mask(old, shown, record.id, rule, locked)
-        box = tight_box(new == record.id, tile)
+        is_own = new == record.id
+        box = tight_box(is_own, tile)
         if box is not None:
             own = box if own is None else own.union(box)
-            area += int(np.count_nonzero(new == record.id))
-        if (old != new).any():
+            area += int(np.count_nonzero(is_own))
+        is_changed = old != new
+        if is_changed.any():
             patches.append(LabelPatch.between(tile, old, new, record.plane))
-            ids, counts = np.unique(old[(old != new) & (old != record.id)], return_counts=True)
+            taken = old[is_changed & (old != 0) & (old != record.id)]
+            ids, counts = np.unique(taken, return_counts=True)
             lost.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
     if own is None:
         raise ValueError(
