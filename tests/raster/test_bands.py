@@ -94,3 +94,13 @@ def test_a_file_by_gdal(tmp_path: Path) -> None:
         assert [band.colour for band in raster.details.bands][:3] == ["blue", "green", "red"]
         assert preset_bands(raster, "true-colour") == (2, 1, 0)
         assert preset_bands(raster, "false-colour-nir") == (4, 2, 1)
+
+
+def test_infrared_stored_as_red_green_blue_is_no_true_colour() -> None:
+    """As exported for looking at: the tags say RGB, the descriptions near infrared, red, green."""
+    names = (("B08 (NIR)", "red"), ("B04 (red)", "green"), ("B03 (green)", "blue"))
+    raster = _raster(*(BandInfo(name, colour) for name, colour in names))
+    assert available_presets(raster) == ("false-colour-nir", "first")
+    assert preset_bands(raster, "false-colour-nir") == (0, 1, 2)
+    with pytest.raises(RasterError, match="bands known as blue"):
+        preset_bands(raster, "true-colour")

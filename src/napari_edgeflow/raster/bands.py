@@ -108,8 +108,11 @@ def _by_name(bands: tuple[BandInfo, ...], colour: Colour) -> int | None:
 
 
 def _by_colour(bands: tuple[BandInfo, ...], colour: Colour) -> int | None:
-    colours = [band.colour for band in bands]
-    return colours.index(colour) if colour in colours else None
+    """By the file's colour tags, unless the band's own description says it is another colour."""
+    others = [other for other in _RANGES if other != colour]
+    taken = {rule(bands, other) for rule in (_by_wavelength, _by_name) for other in others}
+    numbers = [n for n, band in enumerate(bands) if band.colour == colour and n not in taken]
+    return numbers[0] if numbers else None
 
 
 def _is_named(band: BandInfo, pattern: str) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.source import Level
 
-BUDGET_PIXELS = 2**24
+BUDGET_PIXELS = 2**23
 _KEPT_VIEWS = 4
 _LEAST_BLOCK, _MOST_BLOCKS = 64, 1024
 
@@ -22,7 +22,7 @@ class RoughLevel:
     """Every ``factor``-th pixel of a level.
 
     A view whose pixels are too many to read shows, instead, as many evenly spread chunks as can
-    be read at once, each as a block of its mean. That is a map to find one's way; overviews
+    be read at once, each enlarged over its neighbours. That is a map to find one's way; overviews
     (``build_overviews``) make it sharp.
     """
 
@@ -74,28 +74,34 @@ class RoughLevel:
         n_rows_read = max(1, min(n_rows, most // n_columns_read))
         ys = _middles(base.y0, base.y1, n_rows_read)
         xs = _middles(base.x0, base.x1, n_columns_read)
-        colours = np.stack(
-            [np.stack([self._colour(raster, y, x, height, width) for x in xs]) for y in ys]
-        )
-        row_of = np.arange(window.height) * n_rows_read // window.height
-        column_of = np.arange(window.width) * n_columns_read // window.width
-        pixels: AnyArray = colours[row_of[:, None], column_of[None, :]]
+        pixels = np.zeros((*window.shape, len(self._bands)), raster.dtype)
+        for y, rows in zip(ys, _parts(window.height, n_rows_read), strict=True):
+            for x, columns in zip(xs, _parts(window.width, n_columns_read), strict=True):
+                chunk = self._chunk(raster, y, x, height, width)
+                down, along = _spread(chunk.shape[0], rows), _spread(chunk.shape[1], columns)
+                pixels[rows.start : rows.stop, columns.start : columns.stop] = chunk[
+                    down[:, None], along[None, :]
+                ]
         return pixels
 
-    def _colour(self, raster: ArrayRaster, y: int, x: int, height: int, width: int) -> AnyArray:
-        """``(B,)``: the mean of the valid pixels of the chunk at a place."""
+    def _chunk(self, raster: ArrayRaster, y: int, x: int, height: int, width: int) -> AnyArray:
+        """``(h, w, B)`` pixels of the chunk at a place."""
         rows, columns = self._level.shape
         top, left = y // height * height, x // width * width
         part = Window(top, left, min(top + height, rows), min(left + width, columns))
-        pixels = raster.read(part, self._number, self._bands).reshape(-1, len(self._bands))
-        valid = np.isfinite(pixels)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a chunk of NaN alone stays NaN
-            mean = np.mean(pixels, axis=0, where=valid, dtype=np.float64)
-        if pixels.dtype.kind != "f":
-            mean = np.round(mean)
-        colour: AnyArray = mean.astype(pixels.dtype)
-        return colour
+        return raster.read(part, self._number, self._bands)
+
+
+def _spread(size: int, places: range) -> AnyArray:
+    """Which of ``size`` pixels is shown at each of the places, evenly."""
+    n = len(places)
+    return (2 * np.arange(n) + 1) * size // (2 * n) if n else np.arange(0)
+
+
+def _parts(size: int, count: int) -> list[range]:
+    """``count`` equal parts of ``size``."""
+    ends = [size * i // count for i in range(count + 1)]
+    return [range(start, stop) for start, stop in pairwise(ends)]
 
 
 def _middles(start: int, stop: int, count: int) -> list[int]:
