@@ -432,6 +432,7 @@ def test_outlines_in_the_widget(open_widget: Callable[..., EdgeFlowWidget], qtbo
         )
         qtbot.wait(15)
 
+    widget.tool_button.setChecked(True)
     control.click((17, 20), "positive")
     wait()
     control.finish()
@@ -440,6 +441,14 @@ def test_outlines_in_the_widget(open_widget: Callable[..., EdgeFlowWidget], qtbo
     panel.start_button.click()
     wait()
     assert panel.editor.sketch.n_corners == 4
+    for place in ((24.5, 20), (24.5, 20)):  # a corner comes and goes; nothing is taken up
+        n = panel.editor.sketch.n_corners
+        native = native_canvas(widget.viewer)
+        click(widget.viewer, place)
+        QTest.mouseDClick(native, LEFT, NO_KEY, canvas_point(widget.viewer, place))
+        wait()
+        assert abs(panel.editor.sketch.n_corners - n) == 1
+        assert control.active is None
     panel.editor.shapes.edited.emit([panel.editor.shapes.read()[0] + (2, 0)], False)
     wait()
     helper = panel.editor.changes_layer.layer

@@ -95,6 +95,8 @@ def _is_just_begun(binding: Binding, active: ActiveObject, y: float, x: float) -
 class DoubleClick:
     """Listens for double clicks on the canvas while the click tool is on.
 
+    As the tool, it acts while the selected layer is in its pan/zoom mode.
+
     Args:
         viewer: The napari viewer.
         on_double_click: Called with the place in the world.
@@ -115,4 +117,6 @@ class DoubleClick:
             self._viewer.mouse_double_click_callbacks.remove(self._call)
 
     def _call(self, _viewer: Any, event: Any) -> None:
-        self._on_double_click(tuple(event.position))
+        active = self._viewer.layers.selection.active
+        if active is None or str(getattr(active, "mode", "pan_zoom")) == "pan_zoom":
+            self._on_double_click(tuple(event.position))
