@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import napari_edgeflow
 from napari_edgeflow._types import Click, Window
 from napari_edgeflow.annotation import autosave
 from napari_edgeflow.annotation.autosave import (
@@ -65,6 +66,9 @@ def test_a_journal_lies_beside_the_image_or_where_the_user_chose(
     assert chosen.name == spare.name
     part, _ = journal_places(image, MARK, "channel 2")
     assert part.name == "cells.tif.channel_2.edgeflow"
+    sample = Path(napari_edgeflow.__file__).parent / "gui" / "sample_images" / "nuclei.jpg"
+    (kept_out,) = journal_places(ImageInfo(sample.name, SHAPE, path=sample), MARK)
+    assert kept_out.parent == spare_folder()  # not in the installed package
     (nameless,) = journal_places(ImageInfo("a/b: c", SHAPE), MARK)
     assert nameless == tmp_path / "spare" / f"b_c-{MARK[:12]}.edgeflow"
 

@@ -2,7 +2,8 @@
 
 A journal lies beside the image (``IMAGE.edgeflow``), or in a folder that the user chose; images
 without a file, and those in folders that cannot be written to, have theirs in the user's data
-folder. What was there before is never written over and never deleted.
+folder, like the samples that come with the package. What was there before is never written over and
+never deleted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from napari_edgeflow.errors import JournalError, JournalLockedError
 SUFFIX = ".edgeflow"
 FOLDER_VARIABLE = "NAPARI_EDGEFLOW_PROJECTS"
 """Environment variable that names another folder for what has no place beside its image."""
+_PACKAGE = Path(__file__).parents[1]
 
 
 def spare_folder() -> Path:
@@ -53,8 +55,12 @@ def journal_places(
     path = Path(os.path.abspath(image.path))  # noqa: PTH100 - links stay as the user named them
     mark = hashlib.sha256(str(path).encode()).hexdigest()[:12]
     elsewhere = f"{_safe(path.name)}{rest}-{mark}{SUFFIX}"
-    first = path.with_name(f"{path.name}{rest}{SUFFIX}") if folder is None else folder / elsewhere
-    return first, spare_folder() / elsewhere
+    spare = spare_folder() / elsewhere
+    if folder is not None:
+        return folder / elsewhere, spare
+    if path.is_relative_to(_PACKAGE):
+        return (spare,)
+    return path.with_name(f"{path.name}{rest}{SUFFIX}"), spare
 
 
 @dataclass(frozen=True, slots=True)
