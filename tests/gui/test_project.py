@@ -55,7 +55,7 @@ def journal_of(path: Path) -> Path:
     return path.with_name(path.name + ".edgeflow")
 
 
-def finish(controller: Controller, settle: Settle, *places: tuple[float, float]) -> None:
+def finish(controller: Controller, settle: Settle, *places: tuple[float, ...]) -> None:
     for place in places:
         controller.click(place, "positive")
         settle(controller)
@@ -306,13 +306,17 @@ def test_labels_from_elsewhere_become_objects(
     assert controller.project.state.classes.get(records[4].class_id).name == "object"
     controller.project.do(lambda state, _: rename_object(state, 4, "left"))
     settle(controller)
-    assert controller.project.place.name == "cells.tif.mine.edgeflow"
+    assert controller.project.place == journal_of(file)
     controller.target = None
     settle(controller)
     assert not controller.project.state.objects
     controller.target = layer
     settle(controller)
     assert controller.project.state.objects[4].name == "left"
+    leave(controller, qtbot)
+    again = open_image(file, resumes="always")
+    assert np.array_equal(again.target.data, labels)
+    assert again.project.state.objects[4].name == "left"
 
 
 def test_strokes_of_the_brush_are_steps_and_locked_objects_stay(
@@ -463,3 +467,18 @@ def test_clicks_during_an_undo_come_after_it(open_image: Any, file: Path, settle
     clicks = [logged.click for logged in controller.binding.log.on_plane(plane)]
     assert clicks == [Click(15, 20), Click(12, 12, False)]
     assert controller.project.state.draft_on().clicks == tuple(clicks)
+
+
+def test_steps_in_the_3d_view_of_a_stack(open_image: Any, settle: Settle) -> None:
+    controller = open_image(None, np.stack([squares()] * 3))
+    controller.viewer.dims.set_point(0, 1)
+    finish(controller, settle, (1, 15, 20))
+    controller.viewer.dims.ndisplay = 3
+    controller.threshold = 0.7
+    controller.undo()
+    settle(controller)
+    assert not controller.target.data.any()
+    controller.redo()
+    settle(controller)
+    assert controller.project.state.objects[1].plane == (1, None, None)
+    assert (controller.target.data[1] == 1).sum() == 300

@@ -94,6 +94,8 @@ class ArrayView:
         layer, store = self.layer, self._store
         if layer is None or store is None or layer.data.shape != store.array.shape:
             return None
+        if len(plane or (None, None)) != layer.ndim:  # the 3-D view shows no plane
+            return None
         if (
             plane
             and [axis for axis, at in enumerate(plane) if at is None]
@@ -118,9 +120,10 @@ class ArrayView:
         """Show all of a store; the layer is made now if the store holds anything."""
         if not isinstance(store, ArrayStore):  # too large: there are no labels to show
             return
-        self._store = store
+        is_first, self._store = self._store is None, store
         if self.layer is not None:
-            self._copy(self.layer)
+            if self.is_own or not is_first:  # the user's own layer is where the store is from
+                self._copy(self.layer)
         elif store.next_id > 1:
             self.ensure()
 
@@ -162,7 +165,7 @@ class ArrayView:
             self._viewer.layers.remove(layer)
 
     def _copy(self, layer: Labels) -> None:
-        if self._store is not None and self._store.next_id > 1:
+        if self._store is not None and (self._store.next_id > 1 or layer.data.any()):
             np.copyto(layer.data, self._store.array, casting="unsafe")
             layer.refresh(extent=False)
 

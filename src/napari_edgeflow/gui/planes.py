@@ -200,7 +200,7 @@ def visible_side(viewer: Any, layer: Any, plane: Plane) -> float:
     inverse = np.linalg.inv(data_to_world_matrix(layer))[:-1, :-1]
     first = viewer.dims.ndim - len(plane.index)
     sides = []
-    for axis, length in zip(viewer.dims.displayed, canvas, strict=True):
+    for axis, length in zip(viewer.dims.displayed[-2:], canvas, strict=True):
         step = inverse[:, axis - first] * (length / max(float(camera.zoom), 1e-12))
         sides.append(float(np.linalg.norm(step[list(plane.axes)])))
     return max(1.0, min(*sides, *map(float, plane.shape)))

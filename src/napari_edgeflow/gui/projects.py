@@ -90,7 +90,7 @@ class Projects:
         self._add(
             binding,
             ArrayView(self._viewer, binding.image, layer),
-            replace(self._file(binding.image), labels=layer.data, part=str(layer.name)),
+            replace(self._file(binding.image), labels=layer.data),
         )
 
     def ready(self, binding: Binding, plane: Plane) -> Project:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from qtpy.QtCore import QTimer
 
@@ -25,21 +26,24 @@ class SettingsSteps:
     def __init__(self, put: Callable[[PostProcessing], None]) -> None:
         self._put = put
         self._waiting: tuple[Binding, PlaneIndex, PostProcessing] | None = None
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_QUIET_MS)
-        self._timer.timeout.connect(self.flush)
+        timer = QTimer()
+        timer.setSingleShot(True)
+        timer.setInterval(_QUIET_MS)
+        timer.timeout.connect(self.flush)
+        self._timer: QTimer | None = timer
 
     def note(self, binding: Binding | None, value: PostProcessing) -> None:
         """The user chose other settings; they become a step when they rest."""
-        if binding is None or binding.project is None:
-            return
-        self._waiting = binding, _plane(binding), value
-        self._timer.start()
+        plane = None if binding is None or binding.project is None else _plane(binding)
+        if binding is not None and plane is not None and self._timer is not None:
+            self._waiting = binding, plane, value
+            self._timer.start()
 
     def flush(self) -> None:
         """Make the step now, before another one."""
-        self._timer.stop()
+        if self._timer is not None:
+            with suppress(RuntimeError):
+                self._timer.stop()
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return
@@ -52,15 +56,22 @@ class SettingsSteps:
         project = None if binding is None else binding.project
         if binding is None or project is None or not project.is_open:
             return
-        if self._waiting is None and not project.is_busy and project.offer is None:
-            self._put(project.state.draft_on(_plane(binding)).settings)
+        plane = _plane(binding)
+        is_at_rest = self._waiting is None and not project.is_busy and project.offer is None
+        if is_at_rest and plane is not None:
+            self._put(project.state.draft_on(plane).settings)
 
     def close(self) -> None:
-        """Save what waits, and wait no more."""
+        """Save what waits, and wait no more; the timer ends here, on the Qt thread."""
         self.flush()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            with suppress(RuntimeError):  # Qt may have ended first
+                timer.deleteLater()
 
 
-def _plane(binding: Binding) -> PlaneIndex:
+def _plane(binding: Binding) -> PlaneIndex | None:
+    """The plane of the object that is shown, else the plane itself; None in the 3-D view."""
     active = binding.active
     plane = binding.shown_plane if active is None else active.plane
-    return () if plane is None else plane_index(plane)
+    return None if plane is None else plane_index(plane)

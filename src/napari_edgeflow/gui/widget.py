@@ -196,6 +196,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.overlap_box.setMinimumContentsLength(8)
+        self.overlap_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.overlap_box.activated.connect(
             lambda row: setattr(control, "overlap_rule", OVERLAP_RULES[row][1])
         )
