@@ -18,7 +18,7 @@ from napari_edgeflow.errors import Cancelled, ExportError
 from napari_edgeflow.raster.place import MapPlace
 
 _BLOCK = 512
-_CACHE_BYTES = 2**26
+_CACHE_BYTES = 2**25
 _TYPES = (np.uint8, np.uint16, np.uint32)
 
 
