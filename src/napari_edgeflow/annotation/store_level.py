@@ -49,8 +49,9 @@ class StoreLevel:
         rows, columns = ranges
         window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
         whole = self._read(window)
-        picked = whole[np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)]
-        part: AnyArray = picked.reshape(shape)
+        if (rows.step, columns.step) != (1, 1):
+            whole = whole[np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)]
+        part: AnyArray = whole.reshape(shape)
         return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:

@@ -109,11 +109,14 @@ class LazyLevel:
             n = self._n_stack
             rows, columns = ranges[n], ranges[n + 1]
             window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
+            is_plain = (rows.step, columns.step) == (1, 1)
             picked = np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)
             for at in itertools.product(*(range(length) for length in lengths[:n])):
                 index = tuple(r[i] for r, i in zip(ranges, at, strict=False))
-                plane = self._read(self.raster.plane(index), window)[picked]
-                pixels[at] = plane if len(ranges) == n + 2 else plane[:, :, list(ranges[-1])]
+                plane = self._read(self.raster.plane(index), window)
+                plane = plane if is_plain else plane[picked]
+                is_whole = len(ranges) == n + 2 or ranges[-1] == range(3)
+                pixels[at] = plane if is_whole else plane[:, :, list(ranges[-1])]
         kept = tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)
         part: AnyArray = pixels[kept]
         return part
