@@ -170,7 +170,7 @@ def test_ten_thousand_objects_change_colour_within_a_frame(make_napari_viewer: A
         began = time.process_time()
         step()
         spent[name] = 1e3 * (time.process_time() - began)
-    assert max(spent.values()) < 50, spent
+    assert max(spent.values()) < 100, spent  # 10 to 25 on a quiet machine
     colors.close()
 
 
