@@ -441,7 +441,7 @@ def test_outlines_in_the_widget(open_widget: Callable[..., EdgeFlowWidget], qtbo
     panel.start_button.click()
     wait()
     assert panel.editor.sketch.n_corners == 4
-    for place in ((24.5, 20), (24.5, 20)):  # a corner comes and goes; nothing is taken up
+    for place in ((9.6, 20), (9.6, 20)):  # a corner comes and goes; nothing is taken up
         n = panel.editor.sketch.n_corners
         native = native_canvas(widget.viewer)
         click(widget.viewer, place)
