@@ -54,8 +54,9 @@ class NoView:
     def show(self, _change: object, _is_forward: bool) -> None:
         """Show nothing."""
 
-    def painted(self, _plane: object) -> None:
+    def take_edited(self, _shown: object) -> tuple[()]:
         """Nobody paints."""
+        return ()
 
     def close(self) -> None:
         """Nothing to let go of."""

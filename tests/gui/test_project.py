@@ -482,3 +482,21 @@ def test_steps_in_the_3d_view_of_a_stack(open_image: Any, settle: Settle) -> Non
     settle(controller)
     assert controller.project.state.objects[1].plane == (1, None, None)
     assert (controller.target.data[1] == 1).sum() == 300
+
+
+def test_a_brush_in_three_dimensions_loses_nothing(
+    open_image: Any, settle: Settle, qtbot: Any
+) -> None:
+    stack = np.stack([squares()] * 3)
+    controller = open_image(None, stack)
+    controller.viewer.dims.set_point(0, 1)
+    finish(controller, settle, (1, 15, 20))
+    layer = controller.target
+    layer.n_edit_dimensions, layer.brush_size = 3, 5
+    layer.paint((1, 50, 10), 7)
+    settle(controller)
+    painted = layer.data.copy()
+    assert all((painted[z] == 7).any() for z in range(3))
+    leave(controller, qtbot)
+    again = open_image(None, stack, resumes="always")
+    assert np.array_equal(again.target.data, painted)

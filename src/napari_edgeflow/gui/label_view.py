@@ -14,6 +14,7 @@ from psygnal import Signal, SignalInstance
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.changes import Change, LabelPatch
+from napari_edgeflow.annotation.import_labels import planes_of
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore
 from napari_edgeflow.gui.commit import new_labels
@@ -39,6 +40,9 @@ class LabelView(Protocol):
 
     def show(self, change: Change, is_forward: bool) -> None:
         """Show a step that was done, or taken back."""
+
+    def take_edited(self, shown: PlaneIndex) -> tuple[PlaneIndex, ...]:
+        """Planes that may have been written to since the last time; the shown one always."""
 
     def painted(self, plane: PlaneIndex) -> AnyArray | None:
         """``(H, W)`` integers of a plane as the layer has it; None when nobody can write to it."""
@@ -66,7 +70,7 @@ class ArrayView:
         self._image = image
         self._store: ArrayStore | None = None
         self.is_own = layer is None
-        self._is_writing = False
+        self._is_writing = self._is_edited_all_over = False
         self._layer: Labels | None = None
         self.layer = layer
 
@@ -85,9 +89,20 @@ class ArrayView:
             layer.events.paint.connect(self._on_edit)
             layer.events.data.connect(self._on_edit)
 
-    def _on_edit(self, _event: Any = None) -> None:
-        if not self._is_writing:
-            self.edited.emit()
+    def _on_edit(self, event: Any) -> None:
+        if self._is_writing or self._layer is None:
+            return
+        self._is_edited_all_over |= event.type == "data" or self._layer.n_edit_dimensions > 2
+        self.edited.emit()
+
+    def take_edited(self, shown: PlaneIndex) -> tuple[PlaneIndex, ...]:
+        """Planes that may have been written to.
+
+        All of them after a brush in three dimensions, and while other axes are on the screen.
+        """
+        is_all = self._is_edited_all_over or (bool(shown) and shown[-2:] != (None, None))
+        self._is_edited_all_over = False
+        return planes_of(layer_shape(self._image)) if is_all else (shown,)
 
     def painted(self, plane: PlaneIndex) -> AnyArray | None:
         """``(H, W)`` integers of a plane as the layer has it; None without such labels."""

@@ -170,6 +170,10 @@ class StoreView:
             self.layer.refresh(extent=False, thumbnail=False)
         self._save()
 
+    def take_edited(self, shown: PlaneIndex) -> tuple[PlaneIndex, ...]:
+        """None: nobody can write to the layer."""
+        return ()
+
     def painted(self, plane: PlaneIndex) -> None:
         """None: nobody can write to the layer."""
 

@@ -219,16 +219,18 @@ class Project:
         Only while the layer shows all steps so far can that be told from what is on its way;
         otherwise it is done once they are through.
         """
-        plane = self.plane
-        painted = self.view.painted(plane)
-        if painted is None or not self.is_open or self.offer is not None:
+        if not self.is_open or self.offer is not None:
             return
         if self.is_busy:
             self._has_edits = True
             return
         self._has_edits = False
         class_id = self._class_of_paint()
-        self._submit(lambda: self._absorb(painted, class_id, plane), self._on_absorbed)
+        for plane in self.view.take_edited(self.plane):
+            painted = self.view.painted(plane)
+            if painted is not None:
+                job = partial(self._absorb, painted, class_id, plane)
+                self._submit(job, partial(self._on_absorbed, plane))
 
     def paint_as(self, class_id: Callable[[], int]) -> None:
         """Which class objects get that are painted in the layer."""
@@ -375,11 +377,11 @@ class Project:
         if on_done is not None:
             on_done(step.change)
 
-    def _on_absorbed(self, result: tuple[Step, tuple[Window, ...]]) -> None:
+    def _on_absorbed(self, plane: PlaneIndex, result: tuple[Step, tuple[Window, ...]]) -> None:
         step, redraw = result
         self._on_step(step)
         for window in redraw:
-            self.view.redraw(window, self.plane)
+            self.view.redraw(window, plane)
 
     def _tell(self, notes: Iterable[str]) -> None:
         for note in notes:

@@ -25,11 +25,11 @@ from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.compaction import KEPT_STEPS, LARGE_BYTES, compact
 from napari_edgeflow.annotation.history import History
+from napari_edgeflow.annotation.import_labels import planes_of
 from napari_edgeflow.annotation.journal import Journal, MemoryLog
 from napari_edgeflow.annotation.objects import (
     ImageInfo,
     ObjectRecord,
-    PlaneIndex,
     measure_labels,
 )
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore, MarkedStore, StoredPlane
@@ -213,13 +213,6 @@ def compact_if_large(history: History, shape: tuple[int, ...]) -> None:
         return
     if isinstance(history.store, ArrayStore):
         compact(history, journal, planes_of(shape))
-
-
-def planes_of(shape: tuple[int, ...]) -> tuple[PlaneIndex, ...]:
-    """All planes of the last two axes."""
-    if len(shape) == 2:
-        return ((),)
-    return tuple((*index, None, None) for index in np.ndindex(*shape[:-2]))
 
 
 def fingerprint(pixels: Any) -> str:
