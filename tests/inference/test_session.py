@@ -432,7 +432,7 @@ def test_a_mask_is_worked_out_once_for_each_look(
         counted.append(1)
         return probs_to_mask(*args)
 
-    for module in ("session", "steps"):
+    for module in ("showing", "steps"):
         monkeypatch.setattr(f"napari_edgeflow.inference.{module}.probs_to_mask", count)
     first = session.add_click(80, 90)
     assert len(counted) == predictor.n_runs, "box and display share one mask"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,17 +20,16 @@ from napari_edgeflow._types import (
 from napari_edgeflow.clicks.encode import kind_index
 from napari_edgeflow.inference import refine
 from napari_edgeflow.inference.cascade import finest_stage, step_computer
-from napari_edgeflow.inference.cleaning import clean_cut, mask_box
-from napari_edgeflow.inference.grid import Grid
-from napari_edgeflow.inference.postprocess import PLAIN, probs_to_mask
+from napari_edgeflow.inference.checks import check_inside, check_order, check_stretch
+from napari_edgeflow.inference.cleaning import mask_box
+from napari_edgeflow.inference.known_steps import KnownSteps
+from napari_edgeflow.inference.postprocess import PLAIN
 from napari_edgeflow.inference.predictor import SupportsPredict
-from napari_edgeflow.inference.steps import Run, Seen, Start, Step
+from napari_edgeflow.inference.showing import RefinedMasks, start_prediction, step_prediction
+from napari_edgeflow.inference.steps import Run, Start
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
-
-KEPT_STEPS = 128
-KEPT_REFINED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +39,6 @@ class Timings:
     read_s: float = 0.0
     network_s: float = 0.0
     post_s: float = 0.0
-
-
-_Key = tuple[tuple[Click, ...], float | None, int]
-_Peeked = tuple[_Key, Step, Seen | None]
 
 
 class Session:
@@ -82,14 +76,11 @@ class Session:
         self.source: RasterSource = image if is_source else open_raster(image)
         chosen = default_bands(self.source.n_bands) if bands is None else tuple(bands)
         stretch = stretch or estimate_stretch(self.source, chosen)
-        _check_stretch(stretch, len(chosen))
+        check_stretch(stretch, len(chosen))
         self._predictor = predictor
         self._computer = step_computer(self.source, predictor, chosen, stretch)
         self._postprocessing = PLAIN
-        self._seen: Seen | None = None
-        self._peeked: _Peeked | None = None
-        self._steps: OrderedDict[_Key, Step] = OrderedDict()
-        self._start: Start | None = None
+        self._steps = KnownSteps(self._computer, predictor)
         self._begin(field_of_view)
         if initial_mask is not None:
             self.start_from(initial_mask)
@@ -102,11 +93,8 @@ class Session:
         self._field_of_view = field_of_view
         self._history: list[tuple[Click, ...]] = [()]
         self._position = 0
-        self._start = None
-        if self._peeked is not None and self._peeked[0][2] != id(None):
-            self._peeked = None
-        self._steps.clear()
-        self._refined: OrderedDict[_Key, tuple[Prediction, PostProcessing]] = OrderedDict()
+        self._steps.begin(field_of_view)
+        self._refined = RefinedMasks()
         self._prediction: Prediction | None = None
         self.timings = Timings()
 
@@ -172,7 +160,7 @@ class Session:
 
     @field_of_view.setter
     def field_of_view(self, value: float | None) -> None:
-        if self.clicks or self._start is not None:
+        if self.clicks or self._steps.start is not None:
             raise ValueError("field_of_view can change only before the first click of an object")
         self._begin(value)
 
@@ -219,9 +207,9 @@ class Session:
         """
         wanted = tuple(clicks)
         for click in wanted:
-            self._check_inside(click)
+            check_inside(click, self.source.shape)
             kind_index(click, self.click_kinds)
-        self._check_boundary(wanted)
+        check_order(wanted, has_start=self._steps.start is not None)
         if wanted == self.clicks:
             return self._prediction
         self._compute(wanted, should_stop)
@@ -254,19 +242,12 @@ class Session:
         """
         wanted, run = tuple(clicks), Run(should_stop)
         for click in wanted:
-            self._check_inside(click)
+            check_inside(click, self.source.shape)
             kind_index(click, self.click_kinds)
-        before = self._steps.get(self._key(wanted[:-1]))
-        if field_of_view is not None:
-            key: _Key = wanted[-1:], field_of_view, id(None)
-            step = self._computer.first(wanted[-1], field_of_view, run)
-        elif before is None and (len(wanted) > 1 or self._start is None):
+        step = self._steps.peek(wanted, field_of_view, run)
+        if step is None:
             return None
-        else:
-            key = self._key(wanted)
-            step = self._steps.get(key) or self._step(before, wanted, run)
-        self._peeked = key, step, run.seen
-        return self._from_step(step, wanted, run.seen)
+        return step_prediction(step, wanted, run.seen, self._postprocessing)
 
     def undo(self) -> Prediction | None:
         """The state before the last step, exactly; the current one when there is none."""
@@ -315,7 +296,8 @@ class Session:
         if box is None:
             raise ValueError("the mask to start from is empty: it needs at least one pixel")
         self._begin(self._field_of_view)
-        self._start = Start.of(box, mask[box.relative_to(window).slices].copy())
+        start = Start.of(box, mask[box.relative_to(window).slices].copy())
+        self._steps.begin(self._field_of_view, start)
         self._refresh()
         if self._prediction is None:
             raise RuntimeError("a start mask always gives a prediction")
@@ -373,136 +355,44 @@ class Session:
             finest_stage(self._computer), self.clicks, self._postprocessing, progress, should_stop
         )
         found = refine.refine(self._prediction, how)
-        self._refined[self._key(self.clicks)] = found, self._postprocessing
-        while len(self._refined) > KEPT_REFINED:
-            self._refined.popitem(last=False)
+        self._refined.put(self._steps.key(self.clicks), found, self._postprocessing)
         self._refresh()
         return found
 
     def unrefine(self) -> Prediction | None:
         """The mask as it was before ``refine``."""
-        if self._refined.pop(self._key(self.clicks), None) is not None:
+        if self._refined.drop(self._steps.key(self.clicks)):
             self._refresh()
         return self._prediction
 
-    def _refined_prediction(self) -> Prediction | None:
-        """The refined mask of the present clicks and settings, None when there is none."""
-        kept = self._refined.get(self._key(self.clicks))
-        if kept is None:
-            return None
-        found, settings = kept
-        if settings == self._postprocessing:
-            return found
-        if not found.is_whole:
-            return None
-        mask = probs_to_mask(found.probs, found.window, self.clicks, self._postprocessing)
-        return replace(found, mask=mask)
-
     # -- computing -----------------------------------------------------------------------
 
-    def _check_inside(self, click: Click) -> None:
-        row, column = click.pixel
-        height, width = self.source.shape
-        if not (0 <= row < height and 0 <= column < width):
-            raise ValueError(
-                f"the click at y={click.y:g}, x={click.x:g} lies outside the image, whose rows "
-                f"are 0…{height - 1} and columns 0…{width - 1}; give its row first, then its column"
-            )
-
-    def _check_boundary(self, clicks: tuple[Click, ...]) -> None:
-        """A boundary click needs a positive click before it, or a mask to start from."""
-        for click in clicks:
-            if click.is_positive or self._start is not None:
-                return
-            if click.is_boundary:
-                raise ValueError(
-                    "expected a click on the object before one on its boundary, got the boundary "
-                    f"click y={click.y:g}, x={click.x:g}; click on the object first"
-                )
-
     def _compute(self, clicks: tuple[Click, ...], should_stop: Callable[[], bool] | None) -> None:
-        """Makes sure that the steps of all prefixes of ``clicks`` needed are known."""
+        """Makes sure that the step after these clicks is known."""
         run = Run() if should_stop is None else Run(should_stop)
-        if self._peeked is not None and self._peeked[0] == self._key(clicks):
-            key, step, run.seen = self._peeked
-            self._steps[key] = step
-        known = len(clicks)
-        while known > 0 and self._key(clicks[:known]) not in self._steps:
-            known -= 1
-        for length in range(known + 1, len(clicks) + 1):
-            before = self._steps.get(self._key(clicks[: length - 1]))
-            self._steps[self._key(clicks[:length])] = self._step(before, clicks[:length], run)
-            while len(self._steps) > KEPT_STEPS:
-                self._steps.popitem(last=False)
-        self._seen = run.seen or self._seen
+        self._steps.compute(clicks, run)
         self.timings = Timings(run.read_s, run.network_s, 0.0)
-
-    def _step(self, before: Step | None, clicks: tuple[Click, ...], run: Run) -> Step:
-        if self._start is not None and not self._predictor.takes_prior:
-            clicks = (self._start.innermost(), *clicks)  # all that such a model can know of it
-        if before is not None:
-            return self._computer.later(before, clicks, run)
-        if self._start is not None:
-            return self._computer.first_correction(self._start, clicks, run)
-        return self._computer.first(clicks[0], self._field_of_view, run)
-
-    def _key(self, clicks: tuple[Click, ...]) -> _Key:
-        return clicks, self._field_of_view, id(self._start)
 
     # -- showing -------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         """Brings ``prediction`` up to date with clicks, threshold and options."""
         began = time.perf_counter()
-        step = self._steps.get(self._key(self.clicks))
-        refined = self._refined_prediction()
+        step = self._steps.get(self.clicks)
+        refined = self._refined.get(self._steps.key(self.clicks), self._postprocessing)
         if refined is not None:
             self._prediction = refined
         elif step is None:
             self._prediction = self._start_prediction()
         else:
-            self._prediction = self._from_step(step, self.clicks, self._seen)
+            self._prediction = step_prediction(
+                step, self.clicks, self._steps.seen, self._postprocessing
+            )
         post_s = time.perf_counter() - began
         self.timings = Timings(self.timings.read_s, self.timings.network_s, post_s)
 
     def _start_prediction(self) -> Prediction | None:
-        if self._start is None:
+        start = self._steps.start
+        if start is None:
             return None
-        start = self._start
-        grid = Grid(start.window, start.scale)
-        settings = grid.settings(self._postprocessing)
-        (height, width), seen, cells = self.source.shape, start.window, grid.cells
-        whole = Window(  # reaches beyond the cells where the raster does
-            cells.y0 - (seen.y0 > 0),
-            cells.x0 - (seen.x0 > 0),
-            cells.y1 + (seen.y1 < height),
-            cells.x1 + (seen.x1 < width),
-        )
-        mask = clean_cut(start.mask, cells, (), settings, whole)
-        fine = start.fine if np.array_equal(mask, start.mask) else ()
-        probs = start.mask.astype(np.float32)
-        return Prediction(start.window, probs, mask, 1.0, start.scale, patches=fine)
-
-    def _from_step(self, step: Step, clicks: tuple[Click, ...], seen: Seen | None) -> Prediction:
-        window = step.view.window
-        if seen is not None and seen.logits is step.logits:
-            probs = seen.probs
-        else:
-            seen, probs = None, step.window_probs()
-        if seen is not None and seen.clicks == clicks and self._postprocessing == PLAIN:
-            mask = seen.mask.copy()
-        else:
-            mask = step.mask(probs, clicks, self._postprocessing)
-        score = float(probs[mask].mean()) if mask.any() else 0.0
-        grid = step.grid
-        pixels = grid.disobeyed(mask, clicks)
-        return Prediction(window, probs, mask, score, grid.scale, step.grain_px, pixels)
-
-
-def _check_stretch(stretch: Stretch, n_bands: int) -> None:
-    if len(stretch.low) != n_bands:
-        raise ValueError(
-            f"expected a stretch of the bands shown, got a stretch for {len(stretch.low)} "
-            f"band{'s' if len(stretch.low) > 1 else ''} and an image shown with {n_bands}; "
-            "leave stretch out, or make it with estimate_stretch"
-        )
+        return start_prediction(start, self.source.shape, self._postprocessing)
