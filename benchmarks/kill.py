@@ -21,7 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def work(folder: Path, report: int) -> None:
     file = ProjectFile(info, SHAPE, np.zeros(SHAPE, np.uint8), ClassList().add("cell"))
     project = Project(
         SimpleNamespace(name="image"),
-        NoView(),
+        cast("Any", NoView()),
         file,
         worker=Worker(),
         messages=Messages(lambda: None),
@@ -87,12 +87,15 @@ def work(folder: Path, report: int) -> None:
         mask = np.ones(place(number).shape, bool)
         return commit_object(state, store, place(number), mask, NewObject(1))
 
+    def click(clicks: list[Click], state: Any, _store: Any) -> Any:
+        return set_clicks(state, clicks)
+
     def done(number: int, _change: Any) -> None:
         os.write(report, f"{number}\n".encode())
 
     for number in range(N_OBJECTS):
         clicks = [Click(2.0, number * SIDE + 2.0)]
-        project.do(lambda state, _store, clicks=clicks: set_clicks(state, clicks))
+        project.do(partial(click, clicks))
         project.do(partial(commit, number), partial(done, number))
     while True:
         app.processEvents()
@@ -120,8 +123,10 @@ def set_trap(mode: str, at: int, share: float) -> None:
         return apply(self, *rest)
 
     journal._write_all = trapped_write
-    os.fsync = trapped_fsync
-    changes.Change.apply = trapped_apply  # type: ignore[method-assign]
+    system: Any = os
+    system.fsync = trapped_fsync
+    change: Any = changes.Change
+    change.apply = trapped_apply
 
 
 def run_point(folder: Path, mode: str, rng: random.Random) -> tuple[int, int, int]:

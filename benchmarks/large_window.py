@@ -129,7 +129,8 @@ def sparse_pyramid(path: Path, side: int) -> Path:
             break
         number, size = number + 1, -(-size // 2)
     axes = [{"name": name, "type": "space"} for name in "yx"]
-    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    metadata: Any = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    group.attrs["ome"] = metadata
     return path
 
 

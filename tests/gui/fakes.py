@@ -139,6 +139,16 @@ class FakeSession:
         self._probs = None if is_empty else np.where(mask, 0.9, like)
         return self.prediction
 
+    def refine(
+        self, progress: Callable[[int, int], None], should_stop: Callable[[], bool]
+    ) -> Prediction:
+        """Every mask is as fine as the image already."""
+        assert self.prediction is not None
+        return self.prediction
+
+    def unrefine(self) -> Prediction | None:
+        return self.prediction
+
     def peek(
         self,
         clicks: Sequence[Click],
