@@ -26,7 +26,7 @@ from typing import Any, cast
 import numpy as np
 
 from napari_edgeflow._types import Click, Window
-from napari_edgeflow.annotation import changes, journal
+from napari_edgeflow.annotation import changes, journal, journal_file
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object, set_clicks
 from napari_edgeflow.annotation.history import History
@@ -104,7 +104,7 @@ def work(folder: Path, report: int) -> None:
 def set_trap(mode: str, at: int, share: float) -> None:
     """End this process at the record of this number."""
     count = iter(range(10**9))
-    write, fsync, apply = journal._write_all, os.fsync, changes.Change.apply
+    write, fsync, apply = journal.write_all, os.fsync, changes.Change.apply
 
     def trapped_write(file: Any, data: bytes) -> None:
         if mode == "half a record" and next(count) == at:
@@ -122,7 +122,7 @@ def set_trap(mode: str, at: int, share: float) -> None:
             os._exit(9)
         return apply(self, *rest)
 
-    journal._write_all = trapped_write
+    journal.write_all = journal_file.write_all = trapped_write
     system: Any = os
     system.fsync = trapped_fsync
     change: Any = changes.Change

@@ -14,13 +14,13 @@ from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.hand_edits import hand_edits
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import MemoryLog
 from napari_edgeflow.annotation.objects import (
     ImageInfo,
     ObjectRecord,
     PlaneIndex,
     measure_labels,
 )
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 
 SHAPE = (600, 40)

@@ -35,13 +35,14 @@ from napari_edgeflow.annotation.commands import (
     set_postprocessing,
 )
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import Journal, MemoryLog, Record
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     ImageInfo,
     PlaneIndex,
     PostProcessing,
     measure_labels,
 )
+from napari_edgeflow.annotation.records import MemoryLog, Record
 from napari_edgeflow.annotation.store import ArrayStore, OverlapRule, StoredPlane
 from napari_edgeflow.errors import JournalError
 from napari_edgeflow.raster.georef import GeoReference

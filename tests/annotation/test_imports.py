@@ -16,8 +16,9 @@ from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.import_mask import read_mask
 from napari_edgeflow.annotation.imports import ImportedImage, ImportedObject, add_imported
-from napari_edgeflow.annotation.journal import Journal, MemoryLog
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import ImageInfo, measure_labels
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 from napari_edgeflow.errors import AnnotationError
 

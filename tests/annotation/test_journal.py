@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-from napari_edgeflow.annotation.journal import MAGIC, Journal, MemoryLog, Record
+from napari_edgeflow.annotation.journal import Journal
+from napari_edgeflow.annotation.journal_file import MAGIC
 from napari_edgeflow.annotation.lock import Lock, _started
+from napari_edgeflow.annotation.records import MemoryLog, Record
 from napari_edgeflow.errors import JournalError, JournalLockedError
 
 RECORDS = [

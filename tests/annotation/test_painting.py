@@ -12,9 +12,9 @@ from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object, set_locked
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import MemoryLog
 from napari_edgeflow.annotation.objects import ImageInfo, measure_labels
 from napari_edgeflow.annotation.painting import paint
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 
 SHAPE = (30, 40)

@@ -12,8 +12,8 @@ from napari_edgeflow._types import AnyArray, Click, Window
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.classes import ClassList, ObjectClass
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import MemoryLog
 from napari_edgeflow.annotation.objects import ImageInfo, ObjectRecord, PlaneIndex
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore
 from napari_edgeflow.errors import EdgeFlowError
 

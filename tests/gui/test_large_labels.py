@@ -17,8 +17,9 @@ from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import Journal, MemoryLog
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import ImageInfo
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.gui.bands import open_plane
 from napari_edgeflow.gui.large_labels import (

@@ -18,8 +18,8 @@ from napari_edgeflow._types import Click, Window
 from napari_edgeflow.annotation import commands
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import MemoryLog
 from napari_edgeflow.annotation.objects import ImageInfo, ObjectRecord
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore
 from napari_edgeflow.gui.object_columns import COLUMNS, clicks_text, number_of, time_text
 from napari_edgeflow.gui.object_table import ObjectTable, runs

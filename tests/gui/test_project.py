@@ -215,7 +215,7 @@ def test_a_full_disk_changes_nothing_and_is_said(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_edgeflow.annotation.journal._write_all", full)
+        patch.setattr("napari_edgeflow.annotation.journal.write_all", full)
         controller.finish()
         settle(controller)
         assert "No space left" in messages[-1]

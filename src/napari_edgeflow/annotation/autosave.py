@@ -17,8 +17,10 @@ from datetime import datetime
 from pathlib import Path
 
 from napari_edgeflow.annotation.history import read_outline
-from napari_edgeflow.annotation.journal import MAGIC, Journal, MemoryLog, Record, RecordLog, scan
+from napari_edgeflow.annotation.journal import Journal
+from napari_edgeflow.annotation.journal_file import MAGIC, scan
 from napari_edgeflow.annotation.objects import ImageInfo
+from napari_edgeflow.annotation.records import MemoryLog, Record, RecordLog
 from napari_edgeflow.errors import JournalError, JournalLockedError
 
 SUFFIX = ".edgeflow"

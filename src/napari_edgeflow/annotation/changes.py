@@ -15,8 +15,8 @@ import numpy as np
 
 from napari_edgeflow._types import AnyArray, BoolArray, Click, Window
 from napari_edgeflow.annotation.classes import ClassList, classes_from_json, classes_to_json
-from napari_edgeflow.annotation.journal import Record, RecordKind
 from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex, PostProcessing
+from napari_edgeflow.annotation.records import Record, RecordKind
 from napari_edgeflow.annotation.serialize import (
     click_from_json,
     click_to_json,

@@ -6,8 +6,9 @@ import secrets
 
 from napari_edgeflow.annotation.changes import change_from_record
 from napari_edgeflow.annotation.history import History
-from napari_edgeflow.annotation.journal import Journal, Record, RecordKind
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import PlaneIndex
+from napari_edgeflow.annotation.records import Record, RecordKind
 from napari_edgeflow.annotation.store import ArrayStore
 from napari_edgeflow.errors import JournalError
 

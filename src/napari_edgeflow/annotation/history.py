@@ -19,14 +19,7 @@ from napari_edgeflow.annotation.changes import (
     draft_to_json,
 )
 from napari_edgeflow.annotation.classes import classes_from_json, classes_to_json
-from napari_edgeflow.annotation.journal import (
-    Journal,
-    MemoryLog,
-    Record,
-    RecordKind,
-    RecordLog,
-    iterate,
-)
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,
@@ -35,6 +28,7 @@ from napari_edgeflow.annotation.objects import (
     PostProcessing,
 )
 from napari_edgeflow.annotation.objects import tiles as tiles_of
+from napari_edgeflow.annotation.records import MemoryLog, Record, RecordKind, RecordLog, iterate
 from napari_edgeflow.annotation.serialize import (
     image_from_json,
     image_to_json,

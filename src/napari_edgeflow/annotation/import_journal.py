@@ -12,8 +12,10 @@ import numpy as np
 from napari_edgeflow._types import LabelArray, Window
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.history import History, read_outline
-from napari_edgeflow.annotation.journal import Journal, Record, scan
+from napari_edgeflow.annotation.journal import Journal
+from napari_edgeflow.annotation.journal_file import scan
 from napari_edgeflow.annotation.objects import ImageInfo, Labels, PlaneIndex
+from napari_edgeflow.annotation.records import Record
 
 _TILE = 512
 

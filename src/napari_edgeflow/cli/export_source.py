@@ -17,7 +17,8 @@ from napari_edgeflow.annotation.classes import ClassList, read_classes
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.import_labels import ArrayLabels
 from napari_edgeflow.annotation.import_mask import read_mask
-from napari_edgeflow.annotation.journal import MAGIC, Journal
+from napari_edgeflow.annotation.journal import Journal
+from napari_edgeflow.annotation.journal_file import MAGIC
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,

@@ -26,12 +26,13 @@ from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.compaction import KEPT_STEPS, LARGE_BYTES, compact
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.import_labels import planes_of
-from napari_edgeflow.annotation.journal import Journal, MemoryLog
+from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     ImageInfo,
     ObjectRecord,
     measure_labels,
 )
+from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore, MarkedStore, StoredPlane
 from napari_edgeflow.errors import EdgeFlowError, JournalError, JournalLockedError
 from napari_edgeflow.gui.commit import MAX_PLANE_PX
