@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,27 +13,26 @@ from napari_edgeflow.annotation.changes import (
     State,
     change_from_record,
     change_to_record,
-    draft_from_json,
-    draft_to_json,
 )
-from napari_edgeflow.annotation.classes import classes_from_json, classes_to_json
+from napari_edgeflow.annotation.history_records import (
+    KNOWN_VERSIONS,
+    VERSION,
+    begin_header,
+    chained,
+    change_of,
+    read_begin,
+    with_cancels,
+)
 from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,
     PixelReader,
     PlaneIndex,
-    PostProcessing,
 )
 from napari_edgeflow.annotation.objects import tiles as tiles_of
 from napari_edgeflow.annotation.records import MemoryLog, Record, RecordKind, RecordLog, iterate
 from napari_edgeflow.annotation.serialize import (
-    image_from_json,
-    image_to_json,
-    record_from_json,
-    record_to_json,
-    settings_from_json,
-    settings_to_json,
     window_from_json,
     window_to_json,
 )
@@ -48,8 +45,6 @@ from napari_edgeflow.annotation.store import (
 )
 from napari_edgeflow.errors import JournalError
 
-VERSION = 2
-_KNOWN = (1, 2)
 _BASE_TILE = 512
 _MOST_UNFLUSHED = 128
 
@@ -104,7 +99,7 @@ class History:
             JournalError: The log cannot be written.
         """
         history = cls(log, image, state or State(), store, fingerprint)
-        header = _begin_header(image, history.state)
+        header = begin_header(image, history.state)
         header["fingerprint"] = fingerprint
         header["labels_from_log"] = not store.is_persistent or store.next_id == 1
         history._append(Record(RecordKind.BEGIN, header))
@@ -136,20 +131,20 @@ class History:
         _, first = next(records, (0, Record(0, {})))
         if first.kind != RecordKind.BEGIN:
             raise JournalError(f"{journal.path} holds no annotations yet; begin with it")
-        if first.header.get("version") not in _KNOWN:
+        if first.header.get("version") not in KNOWN_VERSIONS:
             raise JournalError(
                 f"{journal.path}: expected version {VERSION}, got {first.header.get('version')}; "
                 "open it with the version of napari-edgeflow that wrote it"
             )
         number = 0
         try:
-            image, state = _read_begin(first.header)
+            image, state = read_begin(first.header)
             fingerprint = str(first.header.get("fingerprint", ""))
             labels = store or ArrayStore.empty(image.shape)
             history = cls(journal, image, state, labels, fingerprint)
             history._chain(0, first)
             n_held = history._held_records(first, journal)
-            for number, record, is_cancelled in _with_cancels(records):
+            for number, record, is_cancelled in with_cancels(records):
                 history._chain(number, record)
                 if is_cancelled:
                     history._take_back(record, is_held=number < n_held)
@@ -289,7 +284,7 @@ class History:
 
     def _chain(self, number: int, record: Record) -> None:
         """Count a record that is in the log."""
-        self._n_records, self._crc = number + 1, _chained(record, self._crc)
+        self._n_records, self._crc = number + 1, chained(record, self._crc)
 
     def _note(self) -> None:
         """Tell a store on disk that it holds all records so far."""
@@ -304,7 +299,7 @@ class History:
         if mark is not None and 0 < mark.n_records <= len(journal):
             crc = 0
             for _, record in iterate(journal, mark.n_records):
-                crc = _chained(record, crc)
+                crc = chained(record, crc)
             if crc == mark.crc:
                 return mark.n_records
         if first.header.get("labels_from_log") and self.store.next_id != 1:
@@ -320,13 +315,13 @@ class History:
             if not is_held:
                 self._put_base(record)
         elif record.kind == RecordKind.CHANGE:
-            self._state = _change(record, is_held).apply(self._state, self.store)
+            self._state = change_of(record, is_held).apply(self._state, self.store)
             self._done.append(number)
             self._undone.clear()
         elif record.kind == RecordKind.UNDO:
-            self._go_back(_change(self.log.read(self._done[-1]), is_held))
+            self._go_back(change_of(self.log.read(self._done[-1]), is_held))
         elif record.kind == RecordKind.REDO:
-            self._go_on(_change(self.log.read(self._undone[-1]), is_held))
+            self._go_on(change_of(self.log.read(self._undone[-1]), is_held))
         else:
             raise ValueError(f"expected a kind of record, got {record.kind}")
         self._keep_small()
@@ -334,7 +329,7 @@ class History:
     def _take_back(self, record: Record, *, is_held: bool) -> None:
         """Undo what a cancelled step may have left on the store's disk."""
         if record.kind == RecordKind.CHANGE and isinstance(self.store, MarkedStore):
-            _change(record, is_held).revert(self._state, self.store)
+            change_of(record, is_held).revert(self._state, self.store)
 
     def _keep_small(self) -> None:
         if isinstance(self.store, MarkedStore) and self.store.n_unflushed > _MOST_UNFLUSHED:
@@ -346,18 +341,6 @@ class History:
         self.store.write(window, labels.astype(np.uint32), tuple(record.header["plane"]))
 
 
-def _with_cancels(
-    records: Iterator[tuple[int, Record]],
-) -> Iterator[tuple[int, Record, bool]]:
-    """Numbers, records and whether the record after each takes it back."""
-    waiting = next(records, None)
-    while waiting is not None:
-        following = next(records, None)
-        is_cancelled = following is not None and following[1].kind == RecordKind.CANCEL
-        yield (*waiting, is_cancelled and waiting[1].kind != RecordKind.CANCEL)
-        waiting = following
-
-
 def read_outline(records: Iterable[Record]) -> tuple[ImageInfo, State, str, int]:
     """Image, state, fingerprint and number of steps of a journal's records, without its labels.
 
@@ -366,17 +349,17 @@ def read_outline(records: Iterable[Record]) -> tuple[ImageInfo, State, str, int]
     """
     numbered = iter(enumerate(records))
     _, first = next(numbered, (0, Record(0, {})))
-    if first.kind != RecordKind.BEGIN or first.header.get("version") not in _KNOWN:
+    if first.kind != RecordKind.BEGIN or first.header.get("version") not in KNOWN_VERSIONS:
         raise JournalError(
             f"expected a journal of version {VERSION}, got {first.header.get('version')}; open it "
             "with the version of napari-edgeflow that wrote it"
         )
     log = MemoryLog()
     try:
-        image, state = _read_begin(first.header)
+        image, state = read_begin(first.header)
         history = History(log, image, state, ArrayStore.empty((1, 1)))
         log.append(first)
-        for number, record, is_cancelled in _with_cancels(numbered):
+        for number, record, is_cancelled in with_cancels(numbered):
             header = {key: value for key, value in record.header.items() if key != "patches"}
             log.append(Record(record.kind, header))
             is_step = record.kind in (RecordKind.CHANGE, RecordKind.UNDO, RecordKind.REDO)
@@ -386,41 +369,3 @@ def read_outline(records: Iterable[Record]) -> tuple[ImageInfo, State, str, int]
         raise JournalError(f"expected a journal, got {type(error).__name__}: {error}") from error
     n_steps = history.n_undo + history.n_redo
     return image, history.state, str(first.header.get("fingerprint", "")), n_steps
-
-
-def _change(record: Record, is_held: bool) -> Change:
-    """The change of a record; without its labels where the store holds them already."""
-    if is_held:
-        header = {key: value for key, value in record.header.items() if key != "patches"}
-        record = Record(record.kind, header)
-    return change_from_record(record)
-
-
-def _chained(record: Record, crc: int) -> int:
-    """CRC-32 of a record, going on from that of those before it."""
-    header = json.dumps(record.header, ensure_ascii=False, separators=(",", ":"))
-    return zlib.crc32(record.payload, zlib.crc32(f"{record.kind} {header}".encode(), crc))
-
-
-def _begin_header(image: ImageInfo, state: State) -> dict[str, Any]:
-    return {
-        "version": VERSION,
-        "image": image_to_json(image),
-        "classes": classes_to_json(state.classes),
-        "objects": [record_to_json(record) for record in state.objects.values()],
-        "drafts": [draft_to_json(draft) for draft in state.drafts.values()],
-        "settings": settings_to_json(state.settings),
-    }
-
-
-def _read_begin(header: Any) -> tuple[ImageInfo, State]:
-    records = [record_from_json(item) for item in header["objects"]]
-    drafts = [draft_from_json(item) for item in header.get("drafts", ())]
-    settings = header.get("settings")
-    state = State(
-        classes_from_json(header["classes"]),
-        {record.id: record for record in records},
-        {draft.plane: draft for draft in drafts},
-        PostProcessing() if settings is None else settings_from_json(settings),
-    )
-    return image_from_json(header["image"]), state
