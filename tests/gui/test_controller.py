@@ -225,10 +225,10 @@ def test_a_new_click_forgets_what_was_undone(bound: Any, settle: Settle) -> None
     bound.click((40, 50), "positive")
     bound.undo()
     settle(bound)
-    assert bound.can_redo
+    assert bound.project.can_redo
     bound.click((2, 2), "positive")
     settle(bound)
-    assert not bound.can_redo
+    assert not bound.project.can_redo
     assert clicks_of(bound) == [Click(15, 20), Click(2, 2)]
 
 

@@ -186,7 +186,7 @@ def test_hover_is_off_until_asked_for(
     expected = region(squares(), [Click(15, 21)])
     qtbot.waitUntil(lambda: np.array_equal(hover_mask(clicking), expected), timeout=60_000)
     assert kinds(clicking) == []
-    assert not clicking.controller.can_undo
+    assert not clicking.controller.project.can_undo
     assert clicking.labels_box.findText("image · under the pointer") < 0
     move_to(clicking, (50, 5))
     assert not hover_mask(clicking).any()

@@ -17,25 +17,24 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from napari_edgeflow._types import Click, ClickKind, PostProcessing, Prediction
-from napari_edgeflow.annotation.changes import Change
-from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.bindings import Bindings
-from napari_edgeflow.gui.commit import check_target
+from napari_edgeflow.gui.clicking import Clicking
 from napari_edgeflow.gui.committer import Committer
 from napari_edgeflow.gui.drafts import Drafts
 from napari_edgeflow.gui.engine import Engine, PredictorFactory, SessionFactory
-from napari_edgeflow.gui.label_view import plane_of
+from napari_edgeflow.gui.following import Following
 from napari_edgeflow.gui.messages import Messages
 from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
 from napari_edgeflow.gui.overlap import Ask, ChosenRule
-from napari_edgeflow.gui.planes import Plane, layer_shape, show_plane, shown_plane
+from napari_edgeflow.gui.planes import Plane
 from napari_edgeflow.gui.preview import is_helper
-from napari_edgeflow.gui.project import OFFER_FIRST, Project
+from napari_edgeflow.gui.project import Project
 from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.refining import Refining
 from napari_edgeflow.gui.runner import PEEK, Runner
 from napari_edgeflow.gui.settings_steps import SettingsSteps
 from napari_edgeflow.gui.taking_up import TakingUp
+from napari_edgeflow.gui.targets import Targets
 
 
 class Controller:
@@ -69,9 +68,11 @@ class Controller:
         )
         self.taking_up = TakingUp(viewer, self._messages)
         self._settings = SettingsSteps(lambda value: self._set(postprocessing=value))
-        self._slots: dict[int, Callable[[Change | None], None]] = {}
-        self._late: list[tuple[Sequence[float], ClickKind]] = []
-        self._chosen: Labels | None = None
+        self._clicking = Clicking(
+            viewer, self._runner, self._drafts, self._settings, self._messages
+        )
+        self._following = Following(viewer, self._drafts, lambda: self.binding, self._on_step)
+        self._targets = Targets(self.projects)
         self._class_id = 1
         self._selected_ids: tuple[int, ...] = ()
         self._is_closed = False
@@ -131,21 +132,7 @@ class Controller:
         """Which object is active, in words."""
         active = self.active
         label = self.project.next_id if self.project else 1
-        if active is None:
-            return f"Next object: {label}"
-        if active.corrects is not None:
-            return f"Correcting object {active.corrects} on {active.plane.name}"
-        return f"Object {label} on {active.plane.name}"
-
-    @property
-    def can_undo(self) -> bool:
-        """True when undo would do something."""
-        return self.project is not None and self.project.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """True when redo would do something."""
-        return self.project is not None and self.project.can_redo
+        return f"Next object: {label}" if active is None else active.in_words(label)
 
     def is_preview(self, layer: Any) -> bool:
         """True for the helper layers that show masks in the making."""
@@ -201,11 +188,6 @@ class Controller:
     def overlap_rule(self, value: ChosenRule) -> None:
         self._committer.rule = value
 
-    @property
-    def may_overwrite(self) -> bool:
-        """True when a new object takes pixels from others without a question."""
-        return self.overlap_rule == "new_on_top"
-
     def ask_overlaps_by(self, ask: Ask) -> None:
         """Put the question about overlaps in another way than in a small window."""
         self._committer.ask = ask
@@ -243,13 +225,13 @@ class Controller:
         if settings == self._runner.settings:
             return
         self._runner.settings = settings
-        for binding in self._bindings:
-            for active in binding.objects.values():
-                self._runner.request(binding, active)
-        self.changed.emit()
+        self._ask_anew()
 
     def look_again(self) -> None:
         """Ask for the masks of all active objects anew: the image has other bands."""
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
         for binding in self._bindings:
             for active in binding.objects.values():
                 self._runner.request(binding, active)
@@ -264,33 +246,21 @@ class Controller:
     @property
     def target(self) -> Labels | None:
         """The Labels layer that objects go to; None: a new one with the next object."""
-        return self.project.layer if self.project else self._chosen
+        return self._targets.of(self.binding)
 
     @target.setter
     def target(self, layer: Labels | None) -> None:
-        binding = self.binding
-        if layer is self.target:
-            return
-        if binding is None:
-            self._chosen = layer
-        elif layer is None:
-            self.projects.begin_anew(binding)
-        else:
-            self.projects.adopt(binding, layer)
-        self.changed.emit()
+        if layer is not self.target:
+            self._targets.choose(self.binding, layer)
+            self.changed.emit()
 
     def bind(self, image: Image | None) -> None:
         """Click on this image from now on; clicks on the one before are kept with it."""
         if image is self.image:
             return
-        shared = self._shared_layer(image)
+        shared = self._targets.shared(image)
         self._bindings.bind(image)
-        if self.binding is not None and self.binding.project is None:
-            if shared is None:
-                self.projects.of(self.binding)
-            else:
-                self.projects.adopt(self.binding, shared)
-        self._chosen = None
+        self._targets.settle(self.binding, shared)
         self.selected_ids = ()
         self.changed.emit()
 
@@ -298,16 +268,6 @@ class Controller:
         """Close an image with its project and the layers made for it; the image itself stays."""
         self._bindings.dismiss(image)
         self.changed.emit()
-
-    def _shared_layer(self, image: Image | None) -> Labels | None:
-        """A layer that was chosen before there was an image, when it fits the image."""
-        if image is None or self._chosen is None:
-            return None
-        try:
-            check_target(self._chosen, layer_shape(image))
-        except ValueError:
-            return None
-        return self._chosen
 
     def show_layers(self) -> None:
         """Make the layers of the bound image, ready for clicking and committing."""
@@ -322,45 +282,28 @@ class Controller:
 
     def _on_new_binding(self, binding: Binding) -> None:
         binding.clicks.changed.connect(partial(self._on_clicks, binding))
-        binding.clicks.refused.connect(self._on_refused)
+        binding.clicks.refused.connect(self._clicking.refuse)
 
     def _on_removed(self, event: Any) -> None:
-        if event.value is self._chosen:
-            self._chosen = None
+        self._targets.forget(event.value)
         self._bindings.forget(event.value)
         self.changed.emit()
 
     # --- projects --------------------------------------------------------------------------
 
     def _on_new_project(self, binding: Binding, project: Project) -> None:
-        old = self._slots.pop(id(project), None)
-        if old is not None:
-            project.changed.disconnect(old)
-        self._slots[id(project)] = slot = partial(self._on_step, binding, project)
-        project.changed.connect(slot)
+        self._following.follow(binding, project)
         project.status_changed.connect(self._on_status, unique=True)
         project.paint_as(lambda: self.class_id)
 
     def _on_status(self) -> None:
         """Steps came to rest: settings follow, and clicks that waited for an undo are made."""
         self._settings.follow(self.binding)
-        if self._late and not (self.project is not None and self.project.is_going_back):
-            late, self._late = self._late, []
-            for world, kind in late:
-                self.click(world, kind)
+        self._clicking.click_late(self.binding)
         self.changed.emit()
 
-    def _on_step(self, binding: Binding, project: Project, change: Change | None) -> None:
-        """A step came through: bring clicks, selection and view up to it."""
-        if binding.project is not project:
-            return
-        if change is None:
-            self._drafts.show_all(binding, project)
-        elif change.draft is not None and not self._drafts.is_own(change):
-            plane = plane_of(change.draft[0].plane, binding.image)
-            if binding is self.binding:
-                show_plane(self.viewer, binding.image, plane)
-            self._drafts.show(binding, project, plane)
+    def _on_step(self, binding: Binding) -> None:
+        """A step came through: objects that are gone are not selected any more."""
         if binding is self.binding:
             self.selected_ids = self._selected_ids
         self.changed.emit()
@@ -369,30 +312,7 @@ class Controller:
 
     def click(self, world: Sequence[float], kind: ClickKind) -> None:
         """Add a click at a place of the world, on the slice that is shown."""
-        if self.binding is None:
-            self._messages.say("Choose an image to click on first.", show_warning)
-            return
-        image = self.binding.image
-        try:
-            plane = shown_plane(image, self.viewer.dims)
-            y, x = plane.yx(image.world_to_data(world))
-            plane.check_contains(y, x, str(image.name))
-        except RasterError as error:
-            self._on_refused(str(error))
-            return
-        position = plane.position(y, x)
-        active = self.binding.objects.get(plane)
-        refusal = self._runner.refusal(kind, active)
-        if self.project is not None and self.project.offer is not None:
-            self._on_refused(OFFER_FIRST)
-        elif self.project is not None and self.project.is_going_back:
-            self._late.append((world, kind))
-        elif refusal:
-            self._on_refused(refusal)
-        elif active is not None and active.is_finishing:
-            active.waiting.append((position, kind))
-        else:
-            self.binding.clicks.add(kind, position)
+        self._clicking.click(self.binding, world, kind)
 
     def peek(
         self, plane: Plane, click: Click, on_mask: Callable[[Prediction | None], None]
@@ -405,14 +325,8 @@ class Controller:
         """Make room for what the user does."""
         self.worker.cancel(PEEK)
 
-    def _on_refused(self, reason: str) -> None:
-        self._messages.say(reason[:1].upper() + reason[1:], show_warning)
-
     def _on_clicks(self, binding: Binding, planes: tuple[Plane, ...]) -> None:
-        self._settings.flush()
-        for plane in planes:
-            self._runner.update(binding, plane)
-            self._drafts.record(binding, plane)
+        self._clicking.follow_log(binding, planes)
         self.changed.emit()
 
     def _on_dims(self, _event: Any = None) -> None:
@@ -447,13 +361,7 @@ class Controller:
 
     def cancel(self) -> None:
         """Stop the network; clicks that have no mask yet are withdrawn (undo brings them back)."""
-        self.worker.cancel()
-        for binding in self._bindings:
-            for active in list(binding.objects.values()):
-                if active.is_pending:
-                    self._runner.withdraw(binding, active)
-                    self._drafts.record(binding, active.plane)
-        self._messages.status = "Cancelled."
+        self._clicking.withdraw(self._bindings)
         self.changed.emit()
 
     # --- objects ---------------------------------------------------------------------------

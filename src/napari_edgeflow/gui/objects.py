@@ -52,6 +52,12 @@ class ActiveObject:
     class_id: int = 1
     waiting: list[tuple[tuple[float, ...], ClickKind]] = field(default_factory=list)
 
+    def in_words(self, next_id: int) -> str:
+        """Which object it is; ``next_id`` is what a new one would get."""
+        if self.corrects is not None:
+            return f"Correcting object {self.corrects} on {self.plane.name}"
+        return f"Object {next_id} on {self.plane.name}"
+
     def stop(self) -> str:
         """Forget what was going on; says how many clicks were not added."""
         self.is_pending = self.is_finishing = False
