@@ -48,7 +48,9 @@ class Preview:
         shape = iter(mask.shape)
         full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
         layer.data = mask.astype(np.uint8).reshape(full_shape)
-        layer.scale = tuple(float(scale) if at is None else 1.0 for at in plane.index)
+        sizes = tuple(float(scale) if at is None else 1.0 for at in plane.index)
+        if tuple(layer.scale) != sizes:  # napari works the extent of all layers out again
+            layer.scale = sizes
         middle = (scale - 1) / 2  # of the first cell, from its first pixel
         layer.translate = plane.position(window.y0 + middle, window.x0 + middle)
 
