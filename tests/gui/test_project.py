@@ -401,7 +401,7 @@ def test_a_thousand_steps_are_undone_exactly_after_a_restart(
     again.undo()
     again.undo()
     settle(again)
-    assert not again.can_undo
+    assert not again.project.can_undo
     assert not again.target.data.any()
 
 

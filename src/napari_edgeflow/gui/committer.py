@@ -22,7 +22,8 @@ from napari_edgeflow.gui.overlap import (
     ask_in_window,
     check_overlaps,
 )
-from napari_edgeflow.gui.project import Make, Project
+from napari_edgeflow.gui.project import Project
+from napari_edgeflow.gui.project_work import Make
 from napari_edgeflow.gui.projects import Projects
 from napari_edgeflow.gui.runner import Runner
 

@@ -17,26 +17,19 @@ from napari.layers import Labels as LabelsLayer
 from napari.utils.notifications import show_error, show_warning
 from psygnal import Signal
 
-from napari_edgeflow._types import AnyArray, BoolArray, Window
+from napari_edgeflow._types import BoolArray, Window
 from napari_edgeflow.annotation.autosave import Found
 from napari_edgeflow.annotation.changes import Change, State
-from napari_edgeflow.annotation.hand_edits import hand_edits
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import Labels, ObjectRecord, PlaneIndex
-from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.errors import JournalError
 from napari_edgeflow.gui.label_view import LabelView
 from napari_edgeflow.gui.messages import Messages, in_words
-from napari_edgeflow.gui.project_files import (
-    Opened,
-    ProjectFile,
-    close_history,
-    compact_if_large,
-)
+from napari_edgeflow.gui.project_files import Opened, ProjectFile
 from napari_edgeflow.gui.project_steps import Snapshot, Step
+from napari_edgeflow.gui.project_work import Make, ProjectWork
 from napari_edgeflow.gui.worker import Worker
 
-Make = Callable[[State, LabelStore], Change | None]
 OFFER_FIRST = (
     "There are objects of this image from before: choose “Resume” or “Start anew” at the top of "
     "the panel first."
@@ -77,17 +70,16 @@ class Project:
         self._worker = worker
         self._messages = messages
         self._shown_plane = shown_plane
-        self._opened: Opened | None = None
+        self._work = ProjectWork(file)
         self._snapshot = Snapshot()
         self._n_jobs = self._n_waiting = self._n_asked = self._n_going = 0
-        self._file = file
         self._saved_at: datetime | None = None
         self._problem = ""
         self._has_edits = False
         self._is_closed = False
         self._class_of_paint: Callable[[], int] = lambda: 1
         view.edited.connect(self.absorb)
-        self._submit(lambda: self._open(file.open), self._on_open)
+        self._submit(self._work.open, self._on_open)
 
     # --- what is known on the Qt thread ------------------------------------------------------
 
@@ -187,16 +179,18 @@ class Project:
         self.absorb()
         self._n_asked += 1
         self._submit(
-            partial(self._do, make), partial(self._on_step, on_done=on_done), on_failed=on_failed
+            partial(self._work.do, make),
+            partial(self._on_step, on_done=on_done),
+            on_failed=on_failed,
         )
 
     def undo(self) -> None:
         """Take the last step back."""
-        self._go(self._undo)
+        self._go(self._work.undo)
 
     def redo(self) -> None:
         """Do the step that was taken back last again."""
-        self._go(self._redo)
+        self._go(self._work.redo)
 
     def _go(self, run: Callable[[], Step]) -> None:
         if self.offer is not None:
@@ -229,7 +223,7 @@ class Project:
         for plane in self.view.take_edited(self.plane):
             painted = self.view.painted(plane)
             if painted is not None:
-                job = partial(self._absorb, painted, class_id, plane)
+                job = partial(self._work.absorb, painted, class_id, plane)
                 self._submit(job, partial(self._on_absorbed, plane))
 
     def paint_as(self, class_id: Callable[[], int]) -> None:
@@ -240,19 +234,20 @@ class Project:
         """Go on with the journal that is offered."""
         found = self.offer
         if found is not None:
-            self._submit(lambda: self._open(lambda: self._file.resume(found)), self._on_open)
+            self._submit(partial(self._work.resume, found), self._on_open)
 
     def start_anew(self) -> None:
         """Begin without objects; the journal that is offered is renamed, never deleted."""
         found = self.offer
         if found is not None:
-            self._submit(lambda: self._open(lambda: self._file.anew(found)), self._on_open)
+            self._submit(partial(self._work.begin_anew, found), self._on_open)
 
     def read(self, window: Window, plane: PlaneIndex = ()) -> Labels:
         """``(h, w) uint32`` ids as committed, a copy; zeros before the project is open."""
-        if self._opened is None:
+        store = self._work.store
+        if store is None:
             raise ValueError("expected an open project, but it is still being opened; wait for it")
-        return self._opened.history.store.read(window, plane)
+        return store.read(window, plane)
 
     def mask_of(self, record: ObjectRecord) -> tuple[BoolArray, Window]:
         """``(h, w) bool`` of an object, and its box."""
@@ -272,7 +267,7 @@ class Project:
     ) -> None:
         """Something else than a step with the history, in the worker, after the steps so far."""
         self._submit(
-            lambda: job(self._history()), lambda result: on_done(result), on_failed=on_failed
+            lambda: job(self._work.history), lambda result: on_done(result), on_failed=on_failed
         )
 
     def close(self) -> None:
@@ -284,50 +279,8 @@ class Project:
         self._n_jobs += 1
         key = ("project", id(self), self._n_jobs)
         self._worker.submit(
-            key, lambda _stop: self._close(), lambda _none: None, lambda error: None
+            key, lambda _stop: self._work.close(), lambda _none: None, lambda error: None
         )
-
-    # --- in the worker -----------------------------------------------------------------------
-
-    def _history(self) -> History:
-        if self._opened is None:
-            raise JournalError("expected an open project, but it could not be opened; see above")
-        return self._opened.history
-
-    def _open(self, open_history: Callable[[], Opened]) -> tuple[Opened, Snapshot]:
-        opened = open_history()
-        self._close()
-        self._opened = opened
-        return opened, Snapshot.of(opened.history)
-
-    def _absorb(
-        self, painted: AnyArray, class_id: int, plane: PlaneIndex
-    ) -> tuple[Step, tuple[Window, ...]]:
-        history = self._history()
-        change, redraw = hand_edits(history.state, history.store, painted, class_id, plane)
-        if change is not None:
-            history.do(change)
-        return Step(change, True, Snapshot.of(history)), redraw
-
-    def _do(self, make: Make) -> Step:
-        history = self._history()
-        change = make(history.state, history.store)
-        if change is not None and not change.is_empty:
-            history.do(change)
-            compact_if_large(history, self._file.shape)
-        return Step(change, True, Snapshot.of(history))
-
-    def _undo(self) -> Step:
-        history = self._history()
-        return Step(history.undo(), False, Snapshot.of(history))
-
-    def _redo(self) -> Step:
-        history = self._history()
-        return Step(history.redo(), True, Snapshot.of(history))
-
-    def _close(self) -> None:
-        if self._opened is not None:
-            close_history(self._opened.history)
 
     # --- back on the Qt thread ---------------------------------------------------------------
 
