@@ -141,6 +141,7 @@ def click_objects(n: int, picture: Path | None) -> None:
         nonlocal n_clicks
         n_clicks += 1
         phase = "click" if control.active else "first click of an object"
+        phase = phase if n_clicks > 1 else "first click of all"
         act(phase, lambda: demo.click_at(viewer, y, x, is_positive))
 
     def press(phase: str, key: Any, held: Any = Qt.KeyboardModifier.NoModifier) -> None:
