@@ -144,18 +144,18 @@ def begin(make_napari_viewer: Any, qtbot: Any, file: Path) -> Any:
 def disturb(session: Session, number: int) -> None:
     """What other people do to layers while somebody works."""
     layers, control = session.viewer.layers, session.control
-    binding, labels = control.binding, control.target
-    assert binding is not None
-    assert labels is not None
-    clicks = binding.clicks.layer("positive")
+    binding: Any = control.binding
+    labels: Any = control.target
+    image: Any = control.image
+    clicks: Any = binding.clicks.layer("positive")
     if number == 20:
-        control.image.name, labels.name, clicks.name = "picture", "my nuclei", "here"
+        image.name, labels.name, clicks.name = "picture", "my nuclei", "here"
     elif number == 35:
         layers.move(layers.index(labels), len(layers))
-        layers.move(layers.index(control.image), len(layers))
+        layers.move(layers.index(image), len(layers))
         layers.move(layers.index(clicks), 0)
     elif number == 50:
-        for layer in (control.image, labels, clicks, binding.preview.layer):
+        for layer in (image, labels, clicks, binding.preview.layer):
             layer.visible = False
     elif number == 60:
         for layer in layers:
