@@ -33,7 +33,7 @@ check:
 	@echo "== npe2" && $(BIN)/npe2 validate --imports src/napari_edgeflow/napari.yaml
 
 pytest:
-	@echo "== pytest" && $(BIN)/python -m pytest
+	@echo "== pytest" && $(BIN)/python -m pytest -n 2
 
 clean:
 	rm -rf "$(VENV)" demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build

@@ -253,6 +253,21 @@ def test_threshold_and_largest_part_run_no_network(
     assert predictor.runs == runs
 
 
+def test_clicks_right_after_the_threshold_are_kept(
+    viewer: Any, make_controller: Any, settle: Settle, preview_mask: PreviewMask
+) -> None:
+    controller = make_controller(viewer)
+    controller.bind(viewer.add_image(squares()))  # its project is still being opened
+    controller.threshold = 0.4
+    controller.click((15, 20), "positive")
+    settle(controller)
+    assert controller.active is not None
+    assert preview_mask(controller, (60, 80))[15, 20]
+    controller.undo()
+    settle(controller)
+    assert controller.active is None
+
+
 def test_a_threshold_outside_0_1_is_refused(bound: Any) -> None:
     with pytest.raises(ValueError, match="between 0 and 1, got 1"):
         bound.threshold = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from napari.components import ViewerModel
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.inference.predictor import Predictor
 from napari_edgeflow.inference.session import Session
-
-Settle = Callable[[Controller], None]
 
 
 def blob_image() -> Any:
@@ -23,7 +20,7 @@ def blob_image() -> Any:
     return np.clip(np.where(disc, 20_000, 4_000) + noise, 0, 65_535).astype(np.uint16)
 
 
-def test_the_viewer_gives_the_mask_of_the_python_api(qtbot: Any, settle: Settle) -> None:
+def test_the_viewer_gives_the_mask_of_the_python_api(qtbot: Any) -> None:
     viewer = ViewerModel()
     viewer.canvas.size = (400, 400)
     viewer.scene.camera.zoom = 4.0
@@ -32,7 +29,7 @@ def test_the_viewer_gives_the_mask_of_the_python_api(qtbot: Any, settle: Settle)
     controller.threshold = 0.4
     controller.click((35.0, 45.0), "positive")
     controller.click((10.0, 10.0), "negative")
-    qtbot.waitUntil(lambda: not controller.worker.is_busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not controller.is_busy, timeout=60_000)
     active = controller.active
     assert active is not None
     assert active.prediction is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from napari_edgeflow._types import Click, ClickKind
 from napari_edgeflow.gui.planes import Plane
@@ -111,13 +112,14 @@ class ClickLog:
             self._rows[kind] = rows + new
 
     def replace(self, plane: Plane, clicks: Sequence[Click], field_of_view: float) -> None:
-        """Give this plane these clicks; those that are there already stay the same entries."""
+        """Give this plane these clicks; up to the first that differs they stay the same entries.
+
+        All after it are new entries, as ids tell the order of the clicks.
+        """
         old = self.on_plane(plane)
-        new: list[LoggedClick] = []
-        for index, click in enumerate(clicks):
-            if index < len(old) and len(new) == index and old[index].click == click:
-                new.append(old[index])
-                continue
+        pairs = zip(old, clicks, strict=False)
+        new = [entry for entry, _ in takewhile(lambda pair: pair[0].click == pair[1], pairs)]
+        for click in clicks[len(new) :]:
             place = plane.position(click.y, click.x)
             new.append(LoggedClick(self._next_id, click.kind, plane, place, field_of_view))
             self._next_id += 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from napari_edgeflow.annotation.changes import Change
+from napari_edgeflow.annotation.changes import Change, Draft
 from napari_edgeflow.gui.drafts import Drafts
 from napari_edgeflow.gui.label_view import plane_of
 from napari_edgeflow.gui.objects import Binding
@@ -54,5 +55,14 @@ class Following:
             plane = plane_of(change.draft[0].plane, binding.image)
             if binding is self._bound():
                 show_plane(self._viewer, binding.image, plane)
-            self._drafts.show(binding, project, plane)
+            if _is_other(*change.draft):
+                self._drafts.show(binding, project, plane)
         self._after(binding)
+
+
+def _is_other(before: Draft, after: Draft) -> bool:
+    """True when the draft is another object or has other clicks, not just other settings.
+
+    Clicks that came after a change of settings are in the window, but not yet in the project.
+    """
+    return replace(before, settings=after.settings) != after
