@@ -104,7 +104,7 @@ def work(folder: Path, report: int) -> None:
 def set_trap(mode: str, at: int, share: float) -> None:
     """End this process at the record of this number."""
     count = iter(range(10**9))
-    write, fsync, apply = journal.write_all, os.fsync, changes.Change.apply
+    write, fsync, apply = journal_file.write_all, os.fsync, changes.Change.apply
 
     def trapped_write(file: Any, data: bytes) -> None:
         if mode == "half a record" and next(count) == at:
@@ -122,7 +122,8 @@ def set_trap(mode: str, at: int, share: float) -> None:
             os._exit(9)
         return apply(self, *rest)
 
-    journal.write_all = journal_file.write_all = trapped_write
+    appends: Any = journal
+    appends.write_all = journal_file.write_all = trapped_write
     system: Any = os
     system.fsync = trapped_fsync
     change: Any = changes.Change

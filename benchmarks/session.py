@@ -111,8 +111,9 @@ def nuclei(n: int) -> tuple[Any, list[Place]]:
     from napari_edgeflow.gui.sample_data import open_nuclei
 
     pixels = open_nuclei()[0][0]
+    otsu: Any = threshold_otsu
     while True:
-        parts, n_parts = ndimage.label(ndimage.gaussian_filter(pixels, 1) > threshold_otsu(pixels))
+        parts, n_parts = ndimage.label(ndimage.gaussian_filter(pixels, 1) > otsu(pixels))
         sizes = ndimage.sum_labels(parts > 0, parts, np.arange(1, n_parts + 1))
         large = 1 + np.flatnonzero((sizes > 80) & (sizes < 4000))
         if len(large) >= n:
