@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.annotation.objects import Labels
+from napari_edgeflow.raster.lazy import index_range
 
 CHUNK = 512
 
@@ -42,7 +43,7 @@ class StoreLevel:
         parts += [slice(None)] * (2 - len(parts))
         if len(parts) > 2:
             raise IndexError(f"expected at most two indices, got {key!r}")
-        ranges = [_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
+        ranges = [index_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
         shape = [len(r) for r, part in zip(ranges, parts, strict=True) if isinstance(part, slice)]
         if not all(ranges):
             return np.zeros(shape, self.dtype)
@@ -57,12 +58,3 @@ class StoreLevel:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
         whole: AnyArray = np.asarray(self[:, :], dtype=dtype)
         return whole
-
-
-def _range(part: Any, size: int) -> range:
-    if isinstance(part, slice):
-        return range(size)[part]
-    position = int(part)
-    if not -size <= position < size:
-        raise IndexError(f"expected an index within {size}, got {position}")
-    return range(position % size, position % size + 1)

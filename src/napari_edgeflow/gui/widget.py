@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 from napari_edgeflow.gui.brush_window import BrushWindow
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.hand import Hand
-from napari_edgeflow.gui.overlap import ChosenRule
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.classes_panel import ClassesPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
@@ -33,6 +32,7 @@ from napari_edgeflow.gui.panels.help_panel import HelpPanel
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.panels.objects_panel import ObjectsPanel
+from napari_edgeflow.gui.panels.overlap_box import overlap_box
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
 from napari_edgeflow.gui.panels.postprocess_panel import PostprocessPanel
 from napari_edgeflow.gui.panels.refine_panel import RefinePanel
@@ -45,13 +45,6 @@ from napari_edgeflow.gui.taking_up import DoubleClick
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-OVERLAP_RULES: tuple[tuple[str, ChosenRule, str], ...] = (
-    ("Old ones stay", "old_protected", "A new object gets only pixels that are free"),
-    ("New on top", "new_on_top", "A new object takes pixels from others that are not locked"),
-    ("Ask", "ask", "Ask each time when a new object lies on others"),
-)
-"""Title, rule and tooltip."""
 
 
 class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
@@ -185,21 +178,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             lambda is_on: setattr(control, "largest_component", is_on),
         )
         self.largest_box.setChecked(control.largest_component)
-        self.overlap_box = QComboBox()
-        for title, rule, tip in OVERLAP_RULES:
-            self.overlap_box.addItem(title, rule)
-            self.overlap_box.setItemData(
-                self.overlap_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
-            )
-        self.overlap_box.setToolTip("Who keeps pixels that a new object and others claim")
-        self.overlap_box.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.overlap_box.setMinimumContentsLength(8)
-        self.overlap_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.overlap_box.activated.connect(
-            lambda row: setattr(control, "overlap_rule", OVERLAP_RULES[row][1])
-        )
+        self.overlap_box = overlap_box(control)
         self.resume_bar = ResumeBar(control)
         self.export = ExportPanel(self.viewer, control)
         self.finetune = FinetunePanel(self.viewer, control)

@@ -102,7 +102,7 @@ class LazyLevel:
     def __getitem__(self, key: Any) -> AnyArray:
         """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
         parts = _whole_key(key, self.ndim)
-        ranges = [_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
+        ranges = [index_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
         lengths = [len(r) for r in ranges]
         pixels = np.zeros(lengths, self.dtype)
         if all(lengths):
@@ -201,7 +201,8 @@ def _whole_key(key: Any, ndim: int) -> list[Any]:
     return parts
 
 
-def _range(part: Any, size: int) -> range:
+def index_range(part: Any, size: int) -> range:
+    """The positions that an integer or a slice means on an axis of that size."""
     if isinstance(part, slice):
         return range(size)[part]
     position = int(part)
