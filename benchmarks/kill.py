@@ -32,8 +32,8 @@ from napari_edgeflow.annotation.commands import NewObject, commit_object, set_cl
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import ImageInfo
 from napari_edgeflow.gui.messages import Messages
-from napari_edgeflow.gui.project import Project
-from napari_edgeflow.gui.project_files import ProjectFile
+from napari_edgeflow.gui.projects.files import ProjectFile
+from napari_edgeflow.gui.projects.project import Project
 from napari_edgeflow.gui.worker import Worker
 
 SIDE, N_OBJECTS = 8, 40

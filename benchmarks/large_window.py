@@ -154,7 +154,7 @@ def _window() -> tuple[Any, Any]:
 
 
 def _open(viewer: Any, widget: Any, path: Path) -> None:
-    from napari_edgeflow.gui.reader import read_image
+    from napari_edgeflow.gui.files.reader import read_image
 
     ((data, options, _),) = read_image(path)
     image = viewer.add_image(data, **options)

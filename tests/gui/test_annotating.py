@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 
 from napari_edgeflow.annotation.commands import edit_classes
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.object_columns import COLUMNS
+from napari_edgeflow.gui.labels.object_columns import COLUMNS
 
 from .canvas import CTRL, NO_KEY, click, native_canvas
 from .fakes import PATIENCE_S, squares

@@ -13,9 +13,9 @@ import tifffile
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.gui.bands import layer_view, open_plane
+from napari_edgeflow.gui.files.reader import read_image
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.planes import PlaneImage, plane_image, shown_plane
-from napari_edgeflow.gui.reader import read_image
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.stretch import estimate_stretch
 

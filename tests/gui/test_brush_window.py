@@ -12,7 +12,7 @@ import pytest
 from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.commands import NewObject, commit_object
 from napari_edgeflow.errors import EdgeFlowError
-from napari_edgeflow.gui.brush_window import LAYER_NAME, BrushWindow, brush_window
+from napari_edgeflow.gui.labels.brush_window import LAYER_NAME, BrushWindow, brush_window
 
 from .fakes import PATIENCE_S, squares
 from .test_large_labels import SIDE, SquareSession, _levels, _look_at

@@ -14,9 +14,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_edgeflow._types import Click, PostProcessing
-from napari_edgeflow.gui import hover
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.preferences import Modifier, MousePreferences
+from napari_edgeflow.gui.input import hover
+from napari_edgeflow.gui.input.preferences import Modifier, MousePreferences
 
 from .canvas import CTRL, LEFT, NO_KEY, RIGHT, canvas_point, click, drag, native_canvas
 from .fakes import FakePredictor, region, squares
@@ -154,7 +154,7 @@ def test_how_far_a_click_may_go(
 def test_modifier_names_are_all_known() -> None:
     from typing import get_args
 
-    from napari_edgeflow.gui.mouse import _KEYS
+    from napari_edgeflow.gui.input.mouse import _KEYS
 
     assert set(_KEYS) == set(get_args(Modifier))
 

@@ -17,8 +17,8 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.files.writer import save_coco
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
-from napari_edgeflow.gui.writer import save_coco
 
 from .fakes import PATIENCE_S, squares
 

@@ -19,8 +19,8 @@ from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.store import ArrayStore
 from napari_edgeflow.errors import AnnotationError, EdgeFlowError, ExportError
-from napari_edgeflow.gui.image_facts import ImageFacts
-from napari_edgeflow.gui.importing import (
+from napari_edgeflow.gui.files.image_facts import ImageFacts
+from napari_edgeflow.gui.files.importing import (
     Import,
     Wanted,
     import_file,

@@ -13,7 +13,7 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 
 from napari_edgeflow.annotation import commands
 from napari_edgeflow.annotation.changes import State
-from napari_edgeflow.gui.label_colors import (
+from napari_edgeflow.gui.labels.label_colors import (
     N_ROWS,
     LabelColors,
     is_table,

@@ -22,7 +22,7 @@ from napari_edgeflow.annotation.objects import ImageInfo
 from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.gui.bands import open_plane
-from napari_edgeflow.gui.large_labels import (
+from napari_edgeflow.gui.labels.large_labels import (
     StoreView,
     is_in_view,
     needs_store,

@@ -21,8 +21,8 @@ from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import ImageInfo, ObjectRecord
 from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore
-from napari_edgeflow.gui.object_columns import COLUMNS, clicks_text, number_of, time_text
-from napari_edgeflow.gui.object_table import ObjectTable, runs
+from napari_edgeflow.gui.labels.object_columns import COLUMNS, clicks_text, number_of, time_text
+from napari_edgeflow.gui.labels.object_table import ObjectTable, runs
 from napari_edgeflow.gui.pixel_size import PixelSize
 
 from .annotated import CLASSES, grid_of_objects

@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QLineEdit, QMenu, QPushButton
 
 from napari_edgeflow.annotation import commands
-from napari_edgeflow.gui.object_columns import AREA_UNIT, SLICE, number_of
+from napari_edgeflow.gui.labels.object_columns import AREA_UNIT, SLICE, number_of
 from napari_edgeflow.gui.panels.objects_panel import ObjectsPanel
 
 from .annotated import InstantController, InstantProject, grid_of_objects

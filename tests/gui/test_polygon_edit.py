@@ -10,7 +10,7 @@ import shapely
 
 from napari_edgeflow._types import BoolArray, Window
 from napari_edgeflow.annotation.polygon_commands import Outline, outline_pieces
-from napari_edgeflow.gui.polygon_edit import (
+from napari_edgeflow.gui.outlines.edit import (
     MAX_CORNERS,
     Sketch,
     add_area,

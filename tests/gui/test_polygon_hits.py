@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.polygon_commands import Outline
-from napari_edgeflow.gui.polygon_hits import (
+from napari_edgeflow.gui.outlines.hits import (
     REACH_PX,
     Hit,
     ScreenFrame,
@@ -19,7 +19,7 @@ from napari_edgeflow.gui.polygon_hits import (
     with_corner,
     without_corners,
 )
-from napari_edgeflow.gui.polygon_preview import ADDED, MOVED, REMOVED, find_changes
+from napari_edgeflow.gui.outlines.preview import ADDED, MOVED, REMOVED, find_changes
 from napari_edgeflow.vector.polygons import Polygon
 
 SQUARE = np.array([[0.0, 0], [0, 20], [20, 20], [20, 0]])

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import QApplication
 from napari_edgeflow._types import AnyArray
 from napari_edgeflow.annotation.commands import delete_objects, set_locked
 from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.outlines.preview import ADDED, MOVED, REMOVED
 from napari_edgeflow.gui.panels.polygon_panel import PolygonPanel
-from napari_edgeflow.gui.polygon_preview import ADDED, MOVED, REMOVED
 from napari_edgeflow.gui.widget import EdgeFlowWidget
 
 from .annotated import grid_of_objects

@@ -15,8 +15,8 @@ import zarr
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.bands import VIEW_KEY, layer_view, open_plane
+from napari_edgeflow.gui.files.reader import get_reader, read_image
 from napari_edgeflow.gui.planes import plane_image, shown_plane
-from napari_edgeflow.gui.reader import get_reader, read_image
 from napari_edgeflow.raster.bands import preset_bands
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.open import open_raster

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from napari_edgeflow._types import Click
-from napari_edgeflow.gui.engine import open_session
+from napari_edgeflow.gui.clicks.engine import open_session
+from napari_edgeflow.gui.files.reader import read_image
 from napari_edgeflow.gui.planes import Plane, PlaneImage
-from napari_edgeflow.gui.reader import read_image
 from napari_edgeflow.inference.session import Session
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.open import open_raster

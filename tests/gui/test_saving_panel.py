@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from napari.components import ViewerModel
 
-from napari_edgeflow.gui.autosave_settings import Autosave
 from napari_edgeflow.gui.panels.saving_panel import SavingPanel
+from napari_edgeflow.gui.projects.autosave_settings import Autosave
 
 from .fakes import squares
 

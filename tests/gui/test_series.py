@@ -14,9 +14,9 @@ from PIL import Image as Picture
 
 from napari_edgeflow.annotation.commands import edit_classes
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.series import Series
-from napari_edgeflow.gui.series_files import FILE_NAME
-from napari_edgeflow.gui.series_load import LoadedImage, load_image
+from napari_edgeflow.gui.series.files import FILE_NAME
+from napari_edgeflow.gui.series.load import LoadedImage, load_image
+from napari_edgeflow.gui.series.series import Series
 
 from .fakes import PATIENCE_S, squares
 

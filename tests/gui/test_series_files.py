@@ -10,8 +10,8 @@ import pytest
 
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.errors import AnnotationError, ExportError
-from napari_edgeflow.gui import series_files
-from napari_edgeflow.gui.series_files import (
+from napari_edgeflow.gui.series import files as series_files
+from napari_edgeflow.gui.series.files import (
     FILE_NAME,
     Book,
     list_images,

@@ -13,8 +13,8 @@ from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_edgeflow.gui.preferences import KEYS, MousePreferences, Preferences
-from napari_edgeflow.gui.shortcuts import SHARED, TITLES, Shortcuts, parse_keys, plan_keys
+from napari_edgeflow.gui.input.preferences import KEYS, MousePreferences, Preferences
+from napari_edgeflow.gui.input.shortcuts import SHARED, TITLES, Shortcuts, parse_keys, plan_keys
 
 from .canvas import native_canvas
 

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QProgressBar, 
 
 from napari_edgeflow._types import Click
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.preferences import KEYS
-from napari_edgeflow.gui.shortcuts import parse_keys
+from napari_edgeflow.gui.input.preferences import KEYS
+from napari_edgeflow.gui.input.shortcuts import parse_keys
 
 from .canvas import CTRL, LEFT, NO_KEY, RIGHT, canvas_point, click, drag, native_canvas
 from .fakes import PATIENCE_S, FakePredictor, region, squares

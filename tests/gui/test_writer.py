@@ -29,8 +29,8 @@ from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import ObjectRecord
 from napari_edgeflow.errors import AnnotationError, ExportError
 from napari_edgeflow.export.formats import FORMATS
-from napari_edgeflow.gui import writer
-from napari_edgeflow.gui.project_labels import PROJECT_KEY
+from napari_edgeflow.gui.files import writer
+from napari_edgeflow.gui.projects.labels import PROJECT_KEY
 from napari_edgeflow.gui.sample_data import open_aerial_buildings
 
 PLUGIN = "napari-edgeflow"

@@ -42,7 +42,7 @@ def test_nothing_is_promised_once_torch_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("napari_edgeflow.gui.engine", "'no such model'"),
+        ("napari_edgeflow.gui.clicks.engine", "'no such model'"),
         ("napari_edgeflow.cli.segment_run", "'no such model', 'cpu'"),
     ],
 )

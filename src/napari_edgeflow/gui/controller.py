@@ -17,24 +17,24 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from napari_edgeflow._types import Click, ClickKind, PostProcessing, Prediction
-from napari_edgeflow.gui.bindings import Bindings
-from napari_edgeflow.gui.clicking import Clicking
-from napari_edgeflow.gui.committer import Committer
-from napari_edgeflow.gui.drafts import Drafts
-from napari_edgeflow.gui.engine import Engine, PredictorFactory, SessionFactory
-from napari_edgeflow.gui.following import Following
+from napari_edgeflow.gui.clicks.bindings import Bindings
+from napari_edgeflow.gui.clicks.clicking import Clicking
+from napari_edgeflow.gui.clicks.drafts import Drafts
+from napari_edgeflow.gui.clicks.engine import Engine, PredictorFactory, SessionFactory
+from napari_edgeflow.gui.clicks.following import Following
+from napari_edgeflow.gui.clicks.objects import ActiveObject, Binding, ClickTimings
+from napari_edgeflow.gui.clicks.preview import is_helper
+from napari_edgeflow.gui.clicks.refining import Refining
+from napari_edgeflow.gui.clicks.runner import PEEK, Runner
+from napari_edgeflow.gui.clicks.settings_steps import SettingsSteps
+from napari_edgeflow.gui.clicks.taking_up import TakingUp
+from napari_edgeflow.gui.clicks.targets import Targets
 from napari_edgeflow.gui.messages import Messages
-from napari_edgeflow.gui.objects import ActiveObject, Binding, ClickTimings
-from napari_edgeflow.gui.overlap import Ask, ChosenRule
 from napari_edgeflow.gui.planes import Plane
-from napari_edgeflow.gui.preview import is_helper
-from napari_edgeflow.gui.project import Project
-from napari_edgeflow.gui.projects import Projects
-from napari_edgeflow.gui.refining import Refining
-from napari_edgeflow.gui.runner import PEEK, Runner
-from napari_edgeflow.gui.settings_steps import SettingsSteps
-from napari_edgeflow.gui.taking_up import TakingUp
-from napari_edgeflow.gui.targets import Targets
+from napari_edgeflow.gui.projects.committer import Committer
+from napari_edgeflow.gui.projects.overlap import Ask, ChosenRule
+from napari_edgeflow.gui.projects.project import Project
+from napari_edgeflow.gui.projects.projects import Projects
 
 
 class Controller:

@@ -20,9 +20,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_edgeflow.gui.brush_window import BrushWindow
+from napari_edgeflow.gui.clicks.taking_up import DoubleClick
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.hand import Hand
+from napari_edgeflow.gui.input.hand import Hand
+from napari_edgeflow.gui.labels.brush_window import BrushWindow
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.classes_panel import ClassesPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
@@ -41,7 +42,6 @@ from napari_edgeflow.gui.panels.saving_panel import SavingPanel
 from napari_edgeflow.gui.panels.sections import Sections
 from napari_edgeflow.gui.panels.series_panel import SeriesPanel
 from napari_edgeflow.gui.panels.weights import WeightsPanel
-from napari_edgeflow.gui.taking_up import DoubleClick
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

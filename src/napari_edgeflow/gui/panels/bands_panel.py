@@ -19,8 +19,8 @@ from napari_edgeflow.gui.bands import (
     show_view,
 )
 from napari_edgeflow.gui.controller import Controller
+from napari_edgeflow.gui.files.opening import ask_and_open
 from napari_edgeflow.gui.messages import in_words
-from napari_edgeflow.gui.opening import ask_and_open
 from napari_edgeflow.gui.overviews import OverviewsRow
 from napari_edgeflow.gui.panels.forms import button, text_line
 from napari_edgeflow.gui.planes import PlaneImage, plane_image, shown_plane

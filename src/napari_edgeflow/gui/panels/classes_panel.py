@@ -30,12 +30,12 @@ from napari_edgeflow.annotation.classes import (
     read_classes,
     write_classes,
 )
-from napari_edgeflow.gui.class_keys import DIGITS, ClassKeys
-from napari_edgeflow.gui.label_colors import LabelColors
+from napari_edgeflow.gui.input.class_keys import DIGITS, ClassKeys
+from napari_edgeflow.gui.labels.label_colors import LabelColors
 from napari_edgeflow.gui.panels.class_tree import ClassTree
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 from napari_edgeflow.gui.panels.remove_class import Fate, ask_fate
-from napari_edgeflow.gui.project_link import ProjectLink
+from napari_edgeflow.gui.projects.link import ProjectLink
 
 _FILES = "Class lists (*.json *.txt)"
 Edit = Callable[[ClassList], ClassList]

@@ -15,14 +15,14 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QVBoxLayout, QW
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.errors import Cancelled, EdgeFlowError
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.exporting import Finished, check_objects
-from napari_edgeflow.gui.image_facts import ImageFacts
-from napari_edgeflow.gui.label_view import plane_index
+from napari_edgeflow.gui.files.exporting import Finished, check_objects
+from napari_edgeflow.gui.files.image_facts import ImageFacts
+from napari_edgeflow.gui.labels.label_view import plane_index
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 from napari_edgeflow.gui.panels.option_form import OptionForm
 from napari_edgeflow.gui.planes import shown_plane
-from napari_edgeflow.gui.project import Project
+from napari_edgeflow.gui.projects.project import Project
 from napari_edgeflow.gui.worker import Worker
 
 if TYPE_CHECKING:

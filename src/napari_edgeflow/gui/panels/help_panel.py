@@ -8,10 +8,10 @@ from html import escape
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_edgeflow.gui.hand import Hand
+from napari_edgeflow.gui.input.hand import Hand
+from napari_edgeflow.gui.input.preferences import Modifier
+from napari_edgeflow.gui.input.shortcuts import SHARED, TITLES, in_print
 from napari_edgeflow.gui.panels.forms import check_box, text_line
-from napari_edgeflow.gui.preferences import Modifier
-from napari_edgeflow.gui.shortcuts import SHARED, TITLES, in_print
 
 _HELD: dict[Modifier, str] = {
     "Control or Alt": "Ctrl or Alt + ",

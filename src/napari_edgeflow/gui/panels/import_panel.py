@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QVBoxLayout, QWi
 
 from napari_edgeflow.annotation.changes import Change
 from napari_edgeflow.errors import EdgeFlowError
-from napari_edgeflow.gui.image_facts import ImageFacts
-from napari_edgeflow.gui.importing import (
+from napari_edgeflow.gui.clicks.prompting import Prompts
+from napari_edgeflow.gui.files.image_facts import ImageFacts
+from napari_edgeflow.gui.files.importing import (
     MAP_SUFFIXES,
     SUFFIXES,
     Import,
@@ -28,7 +29,6 @@ from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
 from napari_edgeflow.gui.planes import layer_shape
-from napari_edgeflow.gui.prompting import Prompts
 from napari_edgeflow.gui.worker import Worker
 
 _MEANINGS = (

@@ -20,13 +20,13 @@ from qtpy.QtWidgets import (
 from napari_edgeflow.annotation import commands
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.objects import ObjectRecord
+from napari_edgeflow.gui.labels.object_table import ObjectTable
 from napari_edgeflow.gui.look import zoom_to
-from napari_edgeflow.gui.object_table import ObjectTable
 from napari_edgeflow.gui.panels.forms import button, row, text_line
 from napari_edgeflow.gui.panels.objects_view import ObjectsView
 from napari_edgeflow.gui.panels.swatches import swatch
 from napari_edgeflow.gui.pixel_size import PixelSize
-from napari_edgeflow.gui.project_link import ProjectLink
+from napari_edgeflow.gui.projects.link import ProjectLink
 
 
 class ObjectsPanel(QWidget):  # type: ignore[misc, unused-ignore]

@@ -9,8 +9,15 @@ from typing import Any
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QMenu, QSizePolicy, QTableView
 
-from napari_edgeflow.gui.object_columns import AREA_UNIT, CLASS, COLUMNS, NAME, SLICE, number_of
-from napari_edgeflow.gui.object_table import ObjectTable, runs
+from napari_edgeflow.gui.labels.object_columns import (
+    AREA_UNIT,
+    CLASS,
+    COLUMNS,
+    NAME,
+    SLICE,
+    number_of,
+)
+from napari_edgeflow.gui.labels.object_table import ObjectTable, runs
 
 _ROWS_SHOWN = 8
 _PADDING, _SWATCH = 14, 20

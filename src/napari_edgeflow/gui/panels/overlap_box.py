@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.overlap import ChosenRule
+from napari_edgeflow.gui.projects.overlap import ChosenRule
 
 OVERLAP_RULES: tuple[tuple[str, ChosenRule, str], ...] = (
     ("Old ones stay", "old_protected", "A new object gets only pixels that are free"),

@@ -8,10 +8,10 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from napari_edgeflow.gui.outlines.edit import TOLERANCES_PX
+from napari_edgeflow.gui.outlines.polygons import PolygonEditor
+from napari_edgeflow.gui.outlines.session import Tool
 from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
-from napari_edgeflow.gui.polygon_edit import TOLERANCES_PX
-from napari_edgeflow.gui.polygon_session import Tool
-from napari_edgeflow.gui.polygons import PolygonEditor
 
 _START_TIP = (
     "Show the outline of the selected objects in a Shapes layer, to drag its corners; "

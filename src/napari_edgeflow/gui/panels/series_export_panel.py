@@ -14,12 +14,12 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QSizePolicy, QV
 from napari_edgeflow.errors import Cancelled
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
-from napari_edgeflow.gui.series import Series
+from napari_edgeflow.gui.series.series import Series
 from napari_edgeflow.gui.worker import Worker
 
 if TYPE_CHECKING:
     from napari_edgeflow.export.formats import ExportFormat
-    from napari_edgeflow.gui.series_export import SeriesOrder, SeriesReport
+    from napari_edgeflow.gui.series.export import SeriesOrder, SeriesReport
 
 _STEPS = 1000
 
@@ -121,7 +121,7 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             self._start(form, path)
 
     def _start(self, form: ExportFormat, path: Path) -> None:
-        from napari_edgeflow.gui.series_export import SeriesOrder
+        from napari_edgeflow.gui.series.export import SeriesOrder
 
         series = self._series
         images = tuple(
@@ -145,7 +145,7 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             self._submit(order)
 
     def _submit(self, order: SeriesOrder) -> None:
-        from napari_edgeflow.gui.series_export import export_series
+        from napari_edgeflow.gui.series.export import export_series
 
         stop = self._stop = threading.Event()
         tell = self._teller(stop)

@@ -7,8 +7,8 @@ from typing import Any
 from qtpy.QtCore import QAbstractListModel, Qt
 from qtpy.QtGui import QFont
 
-from napari_edgeflow.gui.series import Series
-from napari_edgeflow.gui.series_files import Mark
+from napari_edgeflow.gui.series.files import Mark
+from napari_edgeflow.gui.series.series import Series
 
 GLYPHS: dict[Mark, str] = {"todo": "○", "done": "✓", "skipped": "↷", "broken": "✗"}
 """Shapes, not colours, so that everybody can tell them apart."""

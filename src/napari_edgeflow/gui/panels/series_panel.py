@@ -25,8 +25,8 @@ from napari_edgeflow.annotation.autosave import spare_folder
 from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
 from napari_edgeflow.gui.panels.series_export_panel import SeriesExportPanel
 from napari_edgeflow.gui.panels.series_list import SeriesRows
-from napari_edgeflow.gui.series import Series
-from napari_edgeflow.gui.series_files import Mark
+from napari_edgeflow.gui.series.files import Mark
+from napari_edgeflow.gui.series.series import Series
 
 _LIST_HEIGHT = 150
 

@@ -1,0 +1,1 @@
+"""Reading and writing files on behalf of napari and the panels."""

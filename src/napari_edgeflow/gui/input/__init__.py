@@ -1,0 +1,1 @@
+"""What the hand does: mouse, keys, hover and their settings."""

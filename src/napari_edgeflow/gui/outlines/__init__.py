@@ -1,0 +1,1 @@
+"""Polygon editing in a Shapes layer."""
