@@ -101,9 +101,8 @@ class Committer:
             class_id = active.class_id if old is None else old.class_id
             about = NewObject(class_id, settings.model, plane=draft.plane)
             now = replace(state, drafts={**state.drafts, draft.plane: draft})
-            if rule == "ask" and prediction.scale == 1:
-                window, mask = prediction.window, prediction.mask
-                check_overlaps(state, store, window, mask, draft.corrects, draft.plane)
+            if rule == "ask":
+                check_overlaps(state, store, prediction, draft.corrects, draft.plane)
             how: OverlapRule = "old_protected" if rule == "ask" else rule
             return drafts.claim(commit_prediction(now, store, prediction, about, how))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from napari_edgeflow._types import BoolArray, Window
+from napari_edgeflow._types import Prediction
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule, find_overlaps
+from napari_edgeflow.annotation.tiling import TILE_PX, tiles_of
 
 ChosenRule = Literal["new_on_top", "old_protected", "ask"]
 Ask = Callable[[str, Callable[[OverlapRule | None], None]], None]
@@ -24,17 +26,29 @@ class OverlapFoundError(ValueError):
 def check_overlaps(
     state: State,
     store: LabelStore,
-    window: Window,
-    mask: BoolArray,
+    prediction: Prediction,
     label: int | None,
     plane: PlaneIndex = (),
+    tile_px: int = TILE_PX,
 ) -> None:
     """Nothing, when the mask lies on no other object that could give way.
+
+    Args:
+        state: Now.
+        store: Read tile by tile, so that the object may be of any size.
+        prediction: The object that is to be committed.
+        label: The object that it corrects; None: it is a new one.
+        plane: Where it is.
+        tile_px: Side of the tiles.
 
     Raises:
         OverlapFoundError: It does; the message is the question for the user.
     """
-    found = find_overlaps(store.read(window, plane), mask, label or 0)
+    found = Counter[int]()
+    for tile in tiles_of(prediction.window, tile_px):
+        mask = prediction.mask_in(tile)
+        if mask.any():
+            found.update(find_overlaps(store.read(tile, plane), mask, label or 0))
     free = {i: n for i, n in found.items() if i not in state.objects or not _is_locked(state, i)}
     if free:
         raise OverlapFoundError(question(state, free))
