@@ -1,7 +1,7 @@
 """Puts trained weights into the package: float16, with their hash in the catalogue.
 
 python scripts/bundle_weights.py runs/first/weights.safetensors --name edgeflow-18s \
-        --network edgeflow-18s --summary "..."
+        --network edgeflow-18s --summary "..." --light-side 112
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ def main() -> None:
     parser.add_argument("--licence", default="BSD-3-Clause (weights); see the model card")
     parser.add_argument("--summary", required=True)
     parser.add_argument("--input-side", type=int, default=0, help="if not that of training")
+    parser.add_argument(
+        "--light-side",
+        type=int,
+        help="side in pixels for a second entry, the same weights on smaller and faster views",
+    )
     options = parser.parse_args()
     metadata = read_metadata(options.weights)
     load_weights(build_network(options.network), options.weights)
@@ -39,17 +44,25 @@ def main() -> None:
     save_weights(
         state, target, metadata | {"network": options.network, "input_side": side}, half=True
     )
-    _enter(
-        {
-            "name": options.name,
-            "network": options.network,
-            "file": target.name,
-            "sha256": file_sha256(target),
-            "licence": options.licence,
-            "summary": options.summary,
-            "input_side": side,
-        }
-    )
+    entry = {
+        "name": options.name,
+        "network": options.network,
+        "file": target.name,
+        "sha256": file_sha256(target),
+        "licence": options.licence,
+        "summary": options.summary,
+        "input_side": side,
+    }
+    _enter(entry)
+    if options.light_side:
+        _enter(
+            entry
+            | {
+                "name": f"{options.name}-light",
+                "summary": f"{options.summary}; smaller views, for slow computers",
+                "input_side": str(options.light_side),
+            }
+        )
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, trained {metadata.get('step')} steps")
 
 

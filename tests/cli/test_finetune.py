@@ -55,8 +55,9 @@ def _score_as(monkeypatch: pytest.MonkeyPatch, **clicks: float) -> None:
     monkeypatch.setattr(finetune, "_score", score)
 
 
-def test_from_objects_to_a_listed_model(project: Path) -> None:
+def test_from_objects_to_a_listed_model(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Judged by the real harness, on real clicks; --keep as six steps teach nothing."""
+    monkeypatch.setattr("napari_edgeflow.training.finetune.LARGEST_SIDE_PX", 16)
     result = _finetune("--keep", "--json", "--name", "squares")
     assert result.exit_code == 0, result.output
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -76,6 +77,7 @@ def test_from_objects_to_a_listed_model(project: Path) -> None:
     assert info.path == project / "models" / "squares.safetensors"
     metadata = read_metadata(info.path)
     assert metadata["network"] == "edgeflow-18s"
+    assert metadata["input_side"] == "32", "views as large as before, though training saw smaller"
     assert metadata["licence"] == "CC0"
     assert "improved on 4 objects" in metadata["summary"]
     assert metadata["step"] == "6"

@@ -160,6 +160,7 @@ def _score(request: Request, split: Split, model: str, stage: str, tell: Tell) -
 def _train(request: Request, split: Split, info: WeightsInfo, tell: Tell) -> None:
     """Trains from the weights of ``info`` into ``out/run``."""
     from napari_edgeflow.cli.train import trained
+    from napari_edgeflow.inference.device import prefers_bfloat16, resolve_device
     from napari_edgeflow.training.finetune import finetune_config
     from napari_edgeflow.training.loop import Trainer
     from napari_edgeflow.zoo.build import build_network
@@ -173,6 +174,7 @@ def _train(request: Request, split: Split, info: WeightsInfo, tell: Tell) -> Non
         out=request.out / "run",
         minutes=request.minutes,
         seed=request.seed,
+        bf16=prefers_bfloat16(resolve_device()),
     )
 
     def log(line: str) -> None:
@@ -181,6 +183,7 @@ def _train(request: Request, split: Split, info: WeightsInfo, tell: Tell) -> Non
 
     trainer = Trainer(config, start_from=info.path, log=log)
     trainer.metadata = {
+        "input_side": str(side),
         "summary": f"{info.name}, improved on {split.n_train} objects of {request.data}",
         "licence": info.licence,
         "fine_tuned_from": f"{info.name} (sha256 {info.sha256})",

@@ -67,6 +67,11 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
+def prefers_bfloat16(device: torch.device) -> bool:
+    """Whether ``resolve_precision`` chooses bfloat16 for the device when left to choose."""
+    return resolve_precision("auto", device) is torch.bfloat16
+
+
 def _cpu_has_bfloat16() -> bool:
     """Whether PyTorch can tell that the processor has it; older versions cannot."""
     ask = getattr(torch.cpu, "get_capabilities", None)

@@ -17,6 +17,7 @@ from napari_edgeflow.training.pack import IGNORE, MIN_AREA_PX, SPLIT
 from napari_edgeflow.training.settings import Phase, TrainConfig
 
 FEWEST_OBJECTS = 4
+LARGEST_SIDE_PX = 144
 HELD_OUT_SHARE = 0.25
 MOST_HELD_OUT = 20
 
@@ -136,14 +137,15 @@ def finetune_config(
     Args:
         network: Registered name of the architecture.
         align: Of the weights.
-        side: Side in pixels of the views that suit the weights.
+        side: Side in pixels of the views that suit the weights; at most 144 px of it are used, as
+            many small steps teach more in minutes than few large ones.
         data: The data set to learn from.
         out: Folder of the run.
         minutes: Length.
         seed: Of all randomness.
         bf16: Mixed precision.
     """
-    phase = Phase(1.0, side, 4, finenet=True, max_clicks=8, freeze_norms=True)
+    phase = Phase(1.0, min(side, LARGEST_SIDE_PX), 4, finenet=True, max_clicks=8, freeze_norms=True)
     return TrainConfig(
         network=network,
         align=align,
