@@ -189,7 +189,7 @@ def test_writes_that_make_no_sense(
     with pytest.raises(ValueError, match=message):
         store.write(window, labels)
     assert store.n_unflushed == 0
-    with pytest.raises(ValueError, match="plain image"):
+    with pytest.raises(ValueError, match="last two of 2 axes"):
         store.read(Window(0, 0, 1, 1), (0, None, None))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import numpy as np
 
-from napari_edgeflow._types import AnyArray, Window
-from napari_edgeflow.annotation.objects import Labels
-from napari_edgeflow.raster.lazy import index_range
+from napari_edgeflow._types import AnyArray
+from napari_edgeflow.raster.indexing import ReadPlane, take
 
 CHUNK = 512
 
@@ -17,44 +16,30 @@ CHUNK = 512
 class StoreLevel:
     """One level of a store as a lazy, read-only array of what is on disk and what is not yet."""
 
-    ndim = 2
-
-    def __init__(self, shape: tuple[int, int], read: Callable[[Window], Labels]) -> None:
+    def __init__(self, shape: tuple[int, ...], read: ReadPlane) -> None:
         """Describe the level.
 
         Args:
-            shape: (rows, columns).
-            read: Labels of a window in pixels of the level.
+            shape: (stack…, rows, columns).
+            read: ``(h, w) uint32`` labels of a plane, and a window in pixels of the level.
         """
         self.shape, self._read = shape, read
         self.dtype = np.dtype(np.uint32)
-        self.chunks = (min(CHUNK, shape[0]), min(CHUNK, shape[1]))
-        self.size = shape[0] * shape[1]
+        self.chunks = chunks_of(shape)
+        self.ndim, self.size = len(shape), math.prod(shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> AnyArray:
         """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
-        parts = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            parts[at : at + 1] = [slice(None)] * (3 - len(parts))
-        parts += [slice(None)] * (2 - len(parts))
-        if len(parts) > 2:
-            raise IndexError(f"expected at most two indices, got {key!r}")
-        ranges = [index_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
-        shape = [len(r) for r, part in zip(ranges, parts, strict=True) if isinstance(part, slice)]
-        if not all(ranges):
-            return np.zeros(shape, self.dtype)
-        rows, columns = ranges
-        window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
-        whole = self._read(window)
-        if (rows.step, columns.step) != (1, 1):
-            whole = whole[np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)]
-        part: AnyArray = whole.reshape(shape)
-        return part
+        return take(key, self.shape, self.dtype, self.ndim - 2, self._read)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
-        whole: AnyArray = np.asarray(self[:, :], dtype=dtype)
+        whole: AnyArray = np.asarray(self[...], dtype=dtype)
         return whole
+
+
+def chunks_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Sides of a chunk of a level: one plane, at most 512² pixels of it."""
+    return (*(1 for _ in shape[:-2]), *(min(CHUNK, side) for side in shape[-2:]))

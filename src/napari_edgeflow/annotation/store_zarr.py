@@ -1,9 +1,10 @@
 """Labels of rasters larger than memory: an OME-Zarr pyramid on disk, changes held until flushed.
 
-uint32, chunks of 512², levels by taking every second pixel, empty chunks not written. Changes are
-seen at once, by ``read`` and by the levels that napari shows; ``flush`` brings them to disk and
-is meant for another thread. A mark, written after the chunks, says which steps of a journal they
-hold: after a crash the steps after it are done again.
+Of one plane, or of a stack of them: uint32, chunks of 512² of a plane, levels by taking every
+second pixel, empty chunks not written. Changes are seen at once, by ``read`` and by the levels
+that napari shows; ``flush`` brings them to disk and is meant for another thread. A mark, written
+after the chunks, says which steps of a journal they hold: after a crash the steps after it are
+done again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,17 +22,31 @@ import numpy as np
 from napari_edgeflow._types import LabelArray, Window
 from napari_edgeflow.annotation.objects import Labels, PlaneIndex
 from napari_edgeflow.annotation.store import Mark
+from napari_edgeflow.annotation.store_layout import (
+    OWN,
+    chunks_on_disk,
+    create_level,
+    folder_of,
+    level_shapes,
+    mark_from,
+    metadata,
+    refused,
+    window_at,
+)
 from napari_edgeflow.annotation.store_level import CHUNK, StoreLevel
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.indexing import ReadPlane
 
 _ID_BLOCK = 1024
 _CACHED_CHUNKS = 64  # 64 MB: two views
-_OWN = "napari_edgeflow"
-_ChunkKey = tuple[int, int, int]  # level, chunk row, chunk column
+_Stack = tuple[int, ...]  # position of a plane on the axes before rows and columns
+_ChunkKey = tuple[int, _Stack, int, int]  # level, plane, chunk row, chunk column
 
 
 class ZarrStore:
-    """A ``LabelStore`` on disk for planes of any size. Safe to use from several threads.
+    """A ``LabelStore`` on disk for planes of any size, one or a stack of them.
+
+    Safe to use from several threads.
 
     Make one with ``create`` or ``open``.
     """
@@ -46,8 +61,8 @@ class ZarrStore:
             arrays: Its levels, finest first.
         """
         self._group, self._arrays = group, arrays
-        own = dict(dict(group.attrs).get(_OWN, {}))
-        self._mark = self._saved_mark = _mark_from(own)
+        own = dict(dict(group.attrs).get(OWN, {}))
+        self._mark = self._saved_mark = mark_from(own)
         self._dirty: dict[_ChunkKey, Labels] = {}
         self._clean: OrderedDict[_ChunkKey, Labels] = OrderedDict()
         self._n_writes = 0
@@ -60,23 +75,27 @@ class ZarrStore:
         )
 
     @classmethod
-    def create(cls, path: Path, shape: tuple[int, int]) -> Self:
-        """An empty store of that many (rows, columns); no pixel is written.
+    def create(cls, path: Path, shape: tuple[int, ...]) -> Self:
+        """An empty store; no pixel is written.
+
+        Args:
+            path: A folder that is not there yet.
+            shape: (stack…, rows, columns).
 
         Raises:
             RasterError: There is something at the path already, or it cannot be written to.
-            ValueError: A side is not positive.
+            ValueError: A side is not positive, or there are fewer than two.
         """
         import zarr
 
-        if min(shape) < 1:
+        if len(shape) < 2 or min(shape) < 1:
             raise ValueError(f"expected rows and columns above 0, got {shape}")
         if path.exists():
             raise RasterError(f"expected a new folder, got {path}; open it, or choose another")
         try:
             group = zarr.open_group(str(path), mode="w-", zarr_format=3)
-            arrays = tuple(_create_level(group, n, s) for n, s in enumerate(_level_shapes(shape)))
-            group.attrs.update({"ome": _metadata(len(arrays)), _OWN: {"next_id": 1}})
+            arrays = tuple(create_level(group, n, s) for n, s in enumerate(level_shapes(shape)))
+            group.attrs.update({"ome": metadata(len(arrays), len(shape)), OWN: {"next_id": 1}})
         except OSError as error:
             raise RasterError(
                 f"expected to make {path}, but the system refused ({error.strerror}); free some "
@@ -103,7 +122,7 @@ class ZarrStore:
             raise RasterError(
                 f"expected a label store, but {path} cannot be read ({error}); check the path"
             ) from error
-        if not is_ours or shapes != _level_shapes(shapes[0]):
+        if not is_ours or shapes != level_shapes(shapes[0]):
             raise RasterError(
                 f"expected uint32 labels with halved levels, got {shapes} in {path}; it was "
                 "made by another program: import it instead"
@@ -112,7 +131,13 @@ class ZarrStore:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
+        """(rows, columns) of a plane."""
+        rows, columns = self.array_shape[-2:]
+        return rows, columns
+
+    @property
+    def array_shape(self) -> tuple[int, ...]:
+        """(stack…, rows, columns)."""
         return self.levels[0].shape
 
     @property
@@ -147,9 +172,9 @@ class ZarrStore:
                 self._reserved = self._next_id = 1
                 self._save_own()
                 shapes = (level.shape for level in self.levels)
-                self._arrays = tuple(_create_level(self._group, *n) for n in enumerate(shapes))
+                self._arrays = tuple(create_level(self._group, *n) for n in enumerate(shapes))
             except OSError as error:
-                raise _refused(error) from error
+                raise refused(error) from error
             self._dirty.clear()
             self._clean.clear()
             self._n_writes += 1
@@ -158,20 +183,21 @@ class ZarrStore:
         """``(h, w) uint32`` ids of the window, a copy.
 
         Raises:
-            ValueError: The window is outside, or a plane of a stack was asked for.
+            ValueError: The window is outside, or there is no such plane.
             RasterError: The disk cannot be read.
         """
-        _check_plane(plane)
+        stack = self._stack_of(plane)
         self._check_window(window)
-        return self._read_level(0, window)
+        return self._read_level(0, stack, window)
 
     def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
         """Put ``(h, w)`` ids into the window of every level; on disk after ``flush``.
 
         Raises:
-            ValueError: The window is outside, the labels are of another shape or beyond uint32.
+            ValueError: The window is outside, there is no such plane, or the labels are of another
+                shape or beyond uint32.
         """
-        _check_plane(plane)
+        stack = self._stack_of(plane)
         self._check_window(window)
         if labels.shape != window.shape or labels.dtype.kind not in "iu":
             raise ValueError(
@@ -185,11 +211,29 @@ class ZarrStore:
             self._next_id = max(self._next_id, highest + 1)
             self._n_writes += 1
             for number in range(len(self.levels)):
-                part = _window_at(window, number)
+                part = window_at(window, number)
                 if part is not None:
                     step = 1 << number
                     top, left = part.y0 * step - window.y0, part.x0 * step - window.x0
-                    self._write_level(number, part, labels[top::step, left::step])
+                    self._write_level(number, stack, part, labels[top::step, left::step])
+
+    def filled(self) -> list[tuple[PlaneIndex, Window]]:
+        """Planes and windows of the chunks that may hold labels; all the others hold none.
+
+        Raises:
+            RasterError: The store is not in a folder.
+        """
+        folder = folder_of(self._group)
+        if folder is None:
+            raise RasterError("expected labels in a folder, got a store without one")
+        with self._flushing, self._lock:
+            found = set(chunks_on_disk(folder / "0", len(self.array_shape) - 2))
+            found |= {key[1:] for key in self._dirty if key[0] == 0}
+        is_stack = len(self.array_shape) > 2
+        return [
+            ((*stack, None, None) if is_stack else (), self._chunk_window((0, stack, row, column)))
+            for stack, row, column in sorted(found)
+        ]
 
     def flush(self) -> None:
         """Bring all changes so far to disk; what is written meanwhile waits for the next time.
@@ -204,13 +248,14 @@ class ZarrStore:
             try:
                 self._reserve(next_id)
                 for key, chunk in pending:
-                    self._arrays[key[0]][self._chunk_window(key).slices] = chunk
+                    number, stack, *_ = key
+                    self._arrays[number][(*stack, *self._chunk_window(key).slices)] = chunk
                 self._sync([key for key, _ in pending])
                 if mark != self._saved_mark:
                     self._saved_mark = mark
                     self._save_own()
             except OSError as error:
-                raise _refused(error) from error
+                raise refused(error) from error
             with self._lock:
                 for key, chunk in pending:
                     if self._dirty.get(key) is chunk:
@@ -228,30 +273,31 @@ class ZarrStore:
         own: dict[str, Any] = {"next_id": self._reserved}
         if mark is not None:
             own["journal"] = [mark.n_records, mark.crc]
-        self._group.attrs[_OWN] = own
+        self._group.attrs[OWN] = own
 
     def _sync(self, keys: list[_ChunkKey]) -> None:
         """Chunks just written are safe from a power cut; elsewhere than in a folder, as they are.
 
         Chunks without a label have no file.
         """
-        root = getattr(self._group.store, "root", None)
-        if root is None:
+        base = folder_of(self._group)
+        if base is None:
             return
-        base = Path(root) / self._group.path
-        for number, row, column in keys:
+        for number, stack, row, column in keys:
             with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(base / f"{number}/c/{row}/{column}", os.O_RDWR)
+                descriptor = os.open(
+                    base.joinpath(str(number), "c", *map(str, (*stack, row, column))), os.O_RDWR
+                )
                 try:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
 
-    def _level_reader(self, number: int) -> Callable[[Window], Labels]:
-        return lambda window: self._read_level(number, window)
+    def _level_reader(self, number: int) -> ReadPlane:
+        return lambda stack, window: self._read_level(number, stack, window)
 
-    def _read_level(self, number: int, window: Window) -> Labels:
-        keys = list(_chunk_keys(number, window))
+    def _read_level(self, number: int, stack: _Stack, window: Window) -> Labels:
+        keys = list(_chunk_keys(number, stack, window))
         with self._lock:  # before the disk: a chunk leaves the dirty ones only once it is there
             chunks = {key: self._dirty[key] for key in keys if key in self._dirty}
             for key in keys:
@@ -260,12 +306,12 @@ class ZarrStore:
                     chunks[key] = self._clean[key]
             n_writes = self._n_writes
         if len(keys) > _CACHED_CHUNKS // 2:
-            labels = self._read_disk(number, window)
+            labels = self._read_disk(number, stack, window)
         else:
             labels = np.empty(window.shape, np.uint32)
             for key in keys:
                 if key not in chunks:
-                    chunks[key] = self._read_disk(number, self._chunk_window(key))
+                    chunks[key] = self._read_disk(number, stack, self._chunk_window(key))
                     self._remember(key, chunks[key], n_writes)
         for key, chunk in chunks.items():
             own = self._chunk_window(key)
@@ -275,9 +321,10 @@ class ZarrStore:
                 labels[common.relative_to(window).slices] = part
         return labels
 
-    def _read_disk(self, number: int, window: Window) -> Labels:
+    def _read_disk(self, number: int, stack: _Stack, window: Window) -> Labels:
         try:
-            return np.asarray(self._arrays[number][window.slices]).astype(np.uint32, copy=False)
+            labels = np.asarray(self._arrays[number][(*stack, *window.slices)])
+            return labels.astype(np.uint32, copy=False)
         except Exception as error:  # every store and codec raises its own kinds
             raise RasterError(
                 f"expected to read labels, but they are damaged or out of reach ({error}); "
@@ -294,23 +341,43 @@ class ZarrStore:
             while len(self._clean) > _CACHED_CHUNKS:
                 self._clean.popitem(last=False)
 
-    def _write_level(self, number: int, window: Window, labels: LabelArray) -> None:
-        for key in _chunk_keys(number, window):
+    def _write_level(self, number: int, stack: _Stack, window: Window, labels: LabelArray) -> None:
+        for key in _chunk_keys(number, stack, window):
             own = self._chunk_window(key)
             common = own.intersect(window)
             if common is None:
                 continue
             is_whole = common == own
-            chunk = np.empty(own.shape, np.uint32) if is_whole else self._read_level(number, own)
+            chunk = (
+                np.empty(own.shape, np.uint32) if is_whole else self._read_level(number, stack, own)
+            )
             chunk[common.relative_to(own).slices] = labels[common.relative_to(window).slices]
             self._dirty[key] = chunk
             self._clean.pop(key, None)
 
     def _chunk_window(self, key: _ChunkKey) -> Window:
-        number, row, column = key
-        rows, columns = self.levels[number].shape
+        number, _, row, column = key
+        rows, columns = self.levels[number].shape[-2:]
         y0, x0 = row * CHUNK, column * CHUNK
         return Window(y0, x0, min(y0 + CHUNK, rows), min(x0 + CHUNK, columns))
+
+    def _stack_of(self, plane: PlaneIndex) -> _Stack:
+        """Position of a plane on the axes before rows and columns.
+
+        Raises:
+            ValueError: There is no such plane here, or it is made of other axes.
+        """
+        sides = self.array_shape[:-2]
+        stack = tuple(at for at in plane[:-2] if at is not None)
+        is_whole = plane == (*stack, None, None) or (plane == () and not sides)
+        if not is_whole or len(stack) != len(sides):
+            raise ValueError(
+                f"expected a plane of the last two of {len(sides) + 2} axes, got {plane}; roll "
+                "the axes back (Ctrl+E)"
+            )
+        if not all(0 <= at < side for at, side in zip(stack, sides, strict=True)):
+            raise ValueError(f"expected a plane of a stack of {sides}, got {plane}")
+        return stack
 
     def _check_window(self, window: Window) -> None:
         rows, columns = self.shape
@@ -318,71 +385,7 @@ class ZarrStore:
             raise ValueError(f"expected a window inside {self.shape} px, got {window}")
 
 
-def _check_plane(plane: PlaneIndex) -> None:
-    if plane not in ((), (None, None)):
-        raise ValueError(f"expected labels of a plain image, got the plane {plane}")
-
-
-def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Halved, rounded up, until a level is one chunk."""
-    shapes = [shape]
-    while max(shapes[-1]) > CHUNK:
-        shapes.append(tuple(-(-side // 2) for side in shapes[-1]))
-    return shapes
-
-
-def _mark_from(own: dict[str, Any]) -> Mark | None:
-    """The mark in the group's own attributes; None where it is missing or damaged."""
-    try:
-        n_records, crc = own["journal"]
-        return Mark(int(n_records), int(crc))
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _refused(error: OSError) -> RasterError:
-    return RasterError(
-        f"expected to save the labels, but the system refused ({error.strerror}); "
-        "free some space and save again"
-    )
-
-
-def _create_level(group: Any, number: int, shape: tuple[int, ...]) -> Any:
-    """A level without labels, in place of what was there."""
-    return group.create_array(
-        str(number),
-        shape=shape,
-        dtype="uint32",
-        chunks=tuple(min(CHUNK, side) for side in shape),
-        fill_value=0,
-        dimension_names=("y", "x"),
-        config={"write_empty_chunks": False},
-        overwrite=True,
-    )
-
-
-def _metadata(n_levels: int) -> dict[str, Any]:
-    """OME-Zarr 0.5; level k keeps every 2ᵏ-th pixel, so its pixels' centres lie on level 0's."""
-    datasets = [
-        {
-            "path": str(number),
-            "coordinateTransformations": [{"type": "scale", "scale": [2.0**number] * 2}],
-        }
-        for number in range(n_levels)
-    ]
-    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
-    multiscale = {"name": "labels", "axes": axes, "datasets": datasets, "type": "nearest"}
-    return {"version": "0.5", "multiscales": [multiscale], "image-label": {"version": "0.5"}}
-
-
-def _window_at(window: Window, number: int) -> Window | None:
-    """The pixels of a level that level-0 pixels of the window are kept in; None if none is."""
-    step = 1 << number
-    y0, x0, y1, x1 = (-(-side // step) for side in (window.y0, window.x0, window.y1, window.x1))
-    return Window(y0, x0, y1, x1) if y1 > y0 and x1 > x0 else None
-
-
-def _chunk_keys(number: int, window: Window) -> Iterator[_ChunkKey]:
+def _chunk_keys(number: int, stack: _Stack, window: Window) -> Iterator[_ChunkKey]:
     for row in range(window.y0 // CHUNK, -(-window.y1 // CHUNK)):
         for column in range(window.x0 // CHUNK, -(-window.x1 // CHUNK)):
-            yield number, row, column
+            yield number, stack, row, column

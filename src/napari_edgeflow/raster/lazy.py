@@ -8,7 +8,6 @@ whole, rough ones are sampled from its coarsest level.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import weakref
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_edgeflow._types import AnyArray, Window
+from napari_edgeflow.raster.indexing import take
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.rough import RoughLevel
 from napari_edgeflow.raster.stretch import Stretch
@@ -101,25 +101,13 @@ class LazyLevel:
 
     def __getitem__(self, key: Any) -> AnyArray:
         """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
-        parts = _whole_key(key, self.ndim)
-        ranges = [index_range(part, size) for part, size in zip(parts, self.shape, strict=True)]
-        lengths = [len(r) for r in ranges]
-        pixels = np.zeros(lengths, self.dtype)
-        if all(lengths):
-            n = self._n_stack
-            rows, columns = ranges[n], ranges[n + 1]
-            window = Window(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
-            is_plain = (rows.step, columns.step) == (1, 1)
-            picked = np.ix_(np.array(rows) - window.y0, np.array(columns) - window.x0)
-            for at in itertools.product(*(range(length) for length in lengths[:n])):
-                index = tuple(r[i] for r, i in zip(ranges, at, strict=False))
-                plane = self._read(self.raster.plane(index), window)
-                plane = plane if is_plain else plane[picked]
-                is_whole = len(ranges) == n + 2 or ranges[-1] == range(3)
-                pixels[at] = plane if is_whole else plane[:, :, list(ranges[-1])]
-        kept = tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)
-        part: AnyArray = pixels[kept]
-        return part
+        return take(
+            key,
+            self.shape,
+            self.dtype,
+            self._n_stack,
+            lambda index, window: self._read(self.raster.plane(index), window),
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
         whole: AnyArray = np.asarray(self[...], dtype=dtype)
@@ -188,24 +176,3 @@ def _rough_reader(
     rough: RoughLevel, finish: Callable[[AnyArray], AnyArray]
 ) -> Callable[[ArrayRaster, Window], AnyArray]:
     return lambda raster, window: finish(rough.read(raster, window))
-
-
-def _whole_key(key: Any, ndim: int) -> list[Any]:
-    parts = list(key) if isinstance(key, tuple) else [key]
-    dots = [at for at, part in enumerate(parts) if part is Ellipsis]
-    if dots:
-        parts[dots[0] : dots[0] + 1] = [slice(None)] * (ndim - len(parts) + 1)
-    parts += [slice(None)] * (ndim - len(parts))
-    if len(parts) != ndim:
-        raise IndexError(f"expected at most {ndim} indices, got {key!r}")
-    return parts
-
-
-def index_range(part: Any, size: int) -> range:
-    """The positions that an integer or a slice means on an axis of that size."""
-    if isinstance(part, slice):
-        return range(size)[part]
-    position = int(part)
-    if not -size <= position < size:
-        raise IndexError(f"expected an index within {size}, got {position}")
-    return range(position % size, position % size + 1)
