@@ -73,6 +73,14 @@ VARIANTS: dict[str, Variant] = {
     "RITM-18s, distance maps": Variant(
         "ritm-h18s:encoding=distance,click_radius_px=255", finenet=False
     ),
+    "no EF, no FineNet, mask fed back, BCE": Variant(
+        "edgeflow-18s:parts=baseline,prior=mask", mask_loss="bce", finenet=False
+    ),
+    "RITM-18s, disks, BCE": Variant("ritm-h18s", mask_loss="bce", finenet=False),
+    "RITM-18s, distance maps, BCE": Variant(
+        "ritm-h18s:encoding=distance,click_radius_px=255", mask_loss="bce", finenet=False
+    ),
+    "no FineNet, BCE": Variant("edgeflow-18s:parts=ef", mask_loss="bce", finenet=False),
 }
 
 
