@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from napari_edgeflow._types import LabelArray, Window
-from napari_edgeflow.vector.polygons import Polygon, Ring, mask_to_polygons
+from napari_edgeflow._types import BoolArray, LabelArray, Window
+from napari_edgeflow.vector.corners import cut_into_strips
+from napari_edgeflow.vector.polygons import Polygon, Ring, strips_to_polygons
 
 _WIDE = np.int64(2**31)
+_Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,58 +46,107 @@ def label_polygons(labels: LabelArray, label: int, window: Window) -> tuple[Poly
         label: The object's id.
         window: Where ``labels`` lies, level-0 pixels.
     """
+    return label_strips_to_polygons([labels], label, window)
+
+
+def label_strips_to_polygons(
+    strips: Iterable[LabelArray], label: int, window: Window
+) -> tuple[Polygon, ...]:
+    """What ``label_polygons`` gives for the labels, read strip by strip, to the last bit.
+
+    Memory grows with the outline and with the tallest strip, not with the window.
+
+    Args:
+        strips: ``(h, w)`` integers, runs of rows from the top, together the labels of the window.
+        label: The object's id.
+        window: As for ``label_polygons``.
+    """
+    nodes = _Nodes(label, window.width)
+    polygons = strips_to_polygons(nodes.watch(strips), window)
+    lines = nodes.lines()
     offset = np.array((window.y0, window.x0)) - 0.5
-    nodes = _meeting_points(labels)
     return tuple(
         Polygon(
-            _with_nodes(polygon.exterior - offset, nodes) + offset,
-            tuple(_with_nodes(hole - offset, nodes) + offset for hole in polygon.holes),
+            _with_nodes(polygon.exterior, lines, offset),
+            tuple(_with_nodes(hole, lines, offset) for hole in polygon.holes),
         )
-        for polygon in mask_to_polygons(labels == label, window)
+        for polygon in polygons
     )
 
 
-def _meeting_points(labels: LabelArray) -> npt.NDArray[np.int64]:
-    """``(N, 2)`` corners (row, column), in pixel edges, where three or more labels meet."""
-    padded = np.pad(labels, 1)
-    around = np.stack([padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]])
-    around.sort(axis=0)
-    return np.argwhere((np.diff(around, axis=0) != 0).sum(axis=0) >= 2).astype(np.int64)
+class _Nodes:
+    """Corners, in pixel edges, where an object and two or more other labels meet."""
+
+    def __init__(self, label: int, width: int) -> None:
+        self._label = label
+        self._above: LabelArray | None = None
+        self._row, self._width = 0, width
+        self._found = [np.zeros((0, 2), np.int64)]
+
+    def watch(self, strips: Iterable[LabelArray]) -> Iterator[BoolArray]:
+        """The object's mask in each strip; its nodes are noted on the way."""
+        for strip in strips:
+            for piece in cut_into_strips(strip):
+                self._note(piece)
+                mask: BoolArray = piece == self._label
+                yield mask
+        self._note(np.zeros((1, self._width), np.uint8))
+
+    def lines(self) -> tuple[_Numbers, _Numbers]:
+        """Nodes as ``row · 2³¹ + column`` and ``column · 2³¹ + row``, each sorted."""
+        y, x = np.concatenate(self._found).T
+        return np.sort(y * _WIDE + x), np.sort(x * _WIDE + y)
+
+    def _note(self, strip: LabelArray) -> None:
+        above = np.zeros((1, self._width), strip.dtype) if self._above is None else self._above
+        block = np.pad(np.concatenate([above, strip]), ((0, 0), (1, 1)))
+        y, x = np.nonzero(_is_node(block, self._label))
+        self._found.append(np.stack([y + self._row, x], axis=1).astype(np.int64))
+        self._row += len(strip)
+        self._above = strip[-1:].copy()
 
 
-def _with_nodes(ring: Ring, nodes: npt.NDArray[np.int64]) -> Ring:
-    """The ring of straight edges, with those points among its corners that lie on it."""
-    corners = np.round(ring).astype(np.int64)
+def _is_node(labels: LabelArray, label: int) -> BoolArray:
+    """``(h - 1, w - 1) bool``: of the 2×2 labels there three differ, and one is the object's.
+
+    Going round the four, three or four of the steps change the label where three labels meet; so
+    do they where only two meet over a corner, but then opposite ones are the same.
+    """
+    is_mine = labels == label
+    right, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    steps = right[:-1].view(np.int8) + right[1:].view(np.int8)
+    steps += down[:, :-1].view(np.int8)
+    steps += down[:, 1:].view(np.int8)
+    is_crossing = (labels[:-1, :-1] == labels[1:, 1:]) & (labels[:-1, 1:] == labels[1:, :-1])
+    is_node: BoolArray = (steps >= 3) & ~is_crossing
+    is_node &= is_mine[:-1, :-1] | is_mine[:-1, 1:] | is_mine[1:, :-1] | is_mine[1:, 1:]
+    return is_node
+
+
+def _with_nodes(ring: Ring, lines: tuple[_Numbers, _Numbers], offset: Ring) -> Ring:
+    """The ring of straight edges, with those nodes among its corners that lie on it."""
+    corners = np.round(ring - offset).astype(np.int64)
     ends = np.roll(corners, -1, axis=0)
-    is_across = corners[:, 0] == ends[:, 0]
-    found: list[npt.NDArray[np.int64]] = []
-    lines = [(_sorted_keys(nodes[:, fixed], nodes[:, 1 - fixed]), fixed) for fixed in (0, 1)]
-    spans = {}
-    for keys, fixed in lines:
-        mine = np.flatnonzero(is_across if fixed == 0 else ~is_across)
-        low = np.minimum(corners[mine, 1 - fixed], ends[mine, 1 - fixed])
-        high = np.maximum(corners[mine, 1 - fixed], ends[mine, 1 - fixed])
+    first, last = np.zeros((2, len(ring)), np.int64)
+    for fixed, keys in enumerate(lines):
+        mine = np.flatnonzero(corners[:, fixed] == ends[:, fixed])
+        along = corners[mine, 1 - fixed], ends[mine, 1 - fixed]
         base = corners[mine, fixed] * _WIDE
-        first = np.searchsorted(keys, base + low, side="right")
-        last = np.searchsorted(keys, base + high, side="left")
-        for edge, start, stop in zip(mine.tolist(), first.tolist(), last.tolist(), strict=True):
-            if stop > start:
-                spans[edge] = (keys[start:stop] - base[mine == edge], fixed)
-    for edge, corner in enumerate(corners):
-        found.append(corner[None])
-        if edge in spans:
-            places, fixed = spans[edge]
-            extra = np.repeat(corner[None], len(places), axis=0)
-            is_forward = ends[edge, 1 - fixed] > corner[1 - fixed]
-            extra[:, 1 - fixed] = places if is_forward else places[::-1]
-            found.append(extra)
-    return np.concatenate(found).astype(np.float64)
-
-
-def _sorted_keys(
-    major: npt.NDArray[np.int64], minor: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    return np.sort(major * _WIDE + minor)
+        first[mine] = np.searchsorted(keys, base + np.minimum(*along), side="right")
+        last[mine] = np.searchsorted(keys, base + np.maximum(*along), side="left")
+    counts = last - first
+    if not counts.any():
+        return ring
+    edge = np.repeat(np.arange(len(ring)), counts + 1)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(counts + 1) - counts - 1, counts + 1)
+    out = corners[edge]
+    for fixed, keys in enumerate(lines):
+        at = np.flatnonzero((step > 0) & (corners[edge, fixed] == ends[edge, fixed]))
+        on = edge[at]
+        is_forward = ends[on, 1 - fixed] > corners[on, 1 - fixed]
+        key = keys[np.where(is_forward, first[on] + step[at] - 1, last[on] - step[at])]
+        out[at, 1 - fixed] = key - corners[on, fixed] * _WIDE
+    return out + offset
 
 
 def simplify_coverage(shapes: Sequence[Any], tolerance: float) -> list[Any]:

@@ -7,16 +7,17 @@ keeps every polygon valid; holes may touch the outline at a corner.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from napari_edgeflow._types import BoolArray, Window
+from napari_edgeflow.vector.corners import Corners, find_corners
 
 Ring = npt.NDArray[np.float64]
 """``(N, 2) float64``: corners (y, x) in order, the first not repeated at the end."""
@@ -81,18 +82,30 @@ def mask_to_polygons(mask: BoolArray, window: Window | None = None) -> tuple[Pol
         raise ValueError(f"expected a (h, w) bool mask, got shape {mask.shape} and {mask.dtype}")
     if window is not None and mask.shape != window.shape:
         raise ValueError(f"expected a mask of the window's {window.shape} px, got {mask.shape}")
-    if not mask.any():
-        return ()
-    offset = np.array((0, 0) if window is None else (window.y0, window.x0)) - 0.5
-    corners, parts = _find_corners(mask)
+    at = Window(0, 0, *mask.shape) if window is None else window
+    return strips_to_polygons([mask] if mask.any() else [], at)
+
+
+def strips_to_polygons(strips: Iterable[BoolArray], window: Window) -> tuple[Polygon, ...]:
+    """What ``mask_to_polygons`` gives for the mask, read strip by strip.
+
+    The answer is the same to the last bit however the mask is cut. Memory grows with the outline
+    and with the tallest strip, not with the mask.
+
+    Args:
+        strips: ``(h, w) bool`` runs of rows, from the top, together the mask; rows that are left
+            out at the end are empty.
+        window: Where the mask lies, level-0 pixels.
+    """
+    corners = find_corners(strips, window.width)
+    offset = np.array((window.y0, window.x0)) - 0.5
     exteriors: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
     for cycle in _cycles(corners):
-        part = int(parts[cycle[0]])
-        row, column = corners[cycle[0], :2]
+        part = int(corners.parts[cycle[0]])
         # the walk began to the right: with the mask below, that is the way round of an exterior
-        is_exterior_way = row < mask.shape[0] and bool(mask[row, column])
-        for ring in _split_at_touching(corners[cycle if is_exterior_way else cycle[::-1], :2]):
+        way = cycle if corners.is_open_below[cycle[0]] else cycle[::-1]
+        for ring in _split_at_touching(corners.spots[way], corners.is_double[way]):
             placed = ring + offset
             if ring_area(ring) > 0:
                 exteriors[part] = placed
@@ -146,87 +159,65 @@ def _ring(line: Any) -> Ring:
     return np.ascontiguousarray(xy[:-1, ::-1])
 
 
-def _find_corners(mask: BoolArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Corners of the outlines in units of pixel edges, and the connected part of each.
-
-    Where two pixels touch at a corner, it is there twice, once for each pixel.
-
-    Returns:
-        ``(N, 4)``: row, column, place among corners at one spot along its row, along its column;
-        ``(N,)``: part of the mask, from 1.
-    """
-    padded = np.pad(mask, 1)
-    _, parts = cv2.connectedComponents(padded.astype(np.uint8), connectivity=4)
-    ul, ur, ll, lr = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-    count = ul.astype(np.int8) + ur + ll + lr
-    is_touching = (count == 2) & (ul == lr)
-    found = []
-    turns = np.nonzero((count == 1) | (count == 3))
-    around = np.stack([parts[y : y + len(ul), x : x + ul.shape[1]][turns] for y, x in _NEAR])
-    found.append((turns, 0, 0, around.max(axis=0)))
-    # the pixel on one side of the spot owns the edge to that side: it sorts before its opposite
-    for (y, x), pixel in zip(_NEAR, (ul, ur, ll, lr), strict=True):
-        spots = np.nonzero(is_touching & pixel)
-        found.append((spots, x, y, parts[spots[0] + y, spots[1] + x]))
-    corners = np.concatenate(
-        [
-            np.stack([at[0], at[1], np.full_like(at[0], x), np.full_like(at[0], y)], axis=1)
-            for at, x, y, _ in found
-        ]
-    )
-    return corners.astype(np.int64), np.concatenate([part for *_, part in found])
-
-
-_NEAR = ((0, 0), (0, 1), (1, 0), (1, 1))
-
-
-def _cycles(corners: npt.NDArray[np.int64]) -> list[list[int]]:
+def _cycles(corners: Corners) -> Iterator[npt.NDArray[np.int64]]:
     """Indices of the corners along each closed outline, the topmost first, then to the right.
 
     Along each row the corners pair up: the first is joined to the second, the third to the
     fourth; likewise along each column. Outlines take these edges in turn.
     """
-    row, column, along_row, along_column = corners.T
+    row, column = corners.spots.T
+    along_row, along_column = corners.ranks.T
     across = _partners(np.lexsort((along_row, column, row)))
     down = _partners(np.lexsort((along_column, row, column)))
-    starts = np.lexsort((column, row)).tolist()
-    is_done = [False] * len(corners)
-    cycles = []
-    for start in starts:
+    starts = np.lexsort((column, row))
+    is_done = bytearray(len(starts))
+    for start in starts.data:
         if is_done[start]:
             continue
-        cycle, here = [], start
+        cycle, here = array("q"), start
         while not is_done[here]:
             other = across[here]
-            is_done[here] = is_done[other] = True
-            cycle += [here, other]
+            is_done[here] = is_done[other] = 1
+            cycle.append(here)
+            cycle.append(other)
             here = down[other]
-        cycles.append(cycle)
-    return cycles
+        yield np.frombuffer(cycle, np.int64)
 
 
-def _partners(order: npt.NDArray[np.intp]) -> list[int]:
-    partner = np.empty_like(order)
+def _partners(order: npt.NDArray[np.intp]) -> Sequence[int]:
+    partner = np.empty(len(order), np.int64)
     partner[order[0::2]] = order[1::2]
     partner[order[1::2]] = order[0::2]
-    found: list[int] = partner.tolist()
-    return found
+    return partner.data
 
 
-def _split_at_touching(ring: npt.NDArray[np.int64]) -> list[Ring]:
-    """The ring, cut into rings that pass no spot twice; each keeps its way round."""
-    stack: list[tuple[int, int]] = []
+def _split_at_touching(spots: npt.NDArray[np.int64], is_double: BoolArray) -> list[Ring]:
+    """The ring, cut into rings that pass no spot twice; each keeps its way round.
+
+    Only spots with two corners can be passed twice: what lies between them moves in one piece.
+    """
+    ring = spots.astype(np.float64)
+    cuts = np.flatnonzero(is_double)
+    if not len(cuts):
+        return [ring]
+    ends = [*cuts[1:].tolist(), len(ring)]
+    stack: list[Ring] = [ring[: cuts[0]]]
+    names: list[tuple[int, int] | None] = [None]
     place: dict[tuple[int, int], int] = {}
     rings = []
-    for spot in map(tuple, ring.tolist()):
-        if spot in place:
-            start = place[spot]
-            loop = stack[start:]
-            del stack[start + 1 :]
-            for gone in loop[1:]:
-                del place[gone]
-            rings.append(np.array(loop, dtype=np.float64))
-        else:
+    for start, stop in zip(cuts.tolist(), ends, strict=True):
+        spot = (int(spots[start, 0]), int(spots[start, 1]))
+        piece = ring[start:stop]
+        if spot not in place:
             place[spot] = len(stack)
-            stack.append(spot)
-    return [*rings, np.array(stack, dtype=np.float64)]
+            stack.append(piece)
+            names.append(spot)
+            continue
+        first = place[spot]
+        rings.append(np.concatenate(stack[first:]))
+        for gone in names[first + 1 :]:
+            if gone is not None:
+                del place[gone]
+        del stack[first:], names[first + 1 :]
+        stack.append(piece)
+    return [*rings, np.concatenate(stack)]
