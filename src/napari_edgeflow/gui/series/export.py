@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_edgeflow.annotation.autosave import find_journal, journal_places
 from napari_edgeflow.annotation.classes import ClassList
-from napari_edgeflow.annotation.import_journal import JournalLabels, Outline, Shelf, outline_of
+from napari_edgeflow.annotation.import_journal import JournalLabels, Shelf, SparseStore
 from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo, ObjectRecord, PlaneIndex
-from napari_edgeflow.errors import Cancelled, EdgeFlowError, ExportError, JournalError
+from napari_edgeflow.annotation.store import StoredPlane
+from napari_edgeflow.errors import Cancelled, EdgeFlowError, ExportError
 from napari_edgeflow.export.formats import FORMATS, ExportFormat, export
 from napari_edgeflow.export.options import OptionValue
 from napari_edgeflow.gui.files.exporting import with_image
 from napari_edgeflow.gui.files.image_facts import ImageFacts
+from napari_edgeflow.gui.series.journals import FileJournal, journals_of, part_name
 from napari_edgeflow.gui.series.load import load_image
 from napari_edgeflow.gui.series.switch import joined
+from napari_edgeflow.raster.axes import PlaneNeededError
 from napari_edgeflow.raster.open import open_raster
 
 _LOOKING = 0.2
@@ -84,47 +87,30 @@ def export_series(
     """
     form = FORMATS[order.form]
     tell = progress or (lambda _share: None)
-    found, notes = _gather(order, tell, should_stop)
+    found, parts, notes = _gather(order, tell, should_stop)
     if not any(one.objects for one in found):
         raise ExportError(
             "expected finished objects in the series, got none"
             + (f" ({'; '.join(notes)})" if notes else "; finish one first, or mark images as done")
         )
     named = [_named(one, form) for one in _same_classes(found)]
-    write = _write_each if form.write_series is None or form.uses else _write_together
+    write = (
+        partial(_write_each, parts) if form.write_series is None or form.uses else _write_together
+    )
     more = write(order, named, lambda share: tell(_LOOKING + (1 - _LOOKING) * share), should_stop)
     n_objects = sum(len(one.objects) for one in found)
     return SeriesReport(order.path, len(found), n_objects, tuple(dict.fromkeys((*notes, *more))))
-
-
-def journal_of(path: Path, folder: Path | None = None) -> Outline | None:
-    """The journal of an image that was written last; None when it has none.
-
-    Raises:
-        JournalError: It cannot be read.
-    """
-    image = ImageInfo(path.name, (1, 1), path=path)
-    places = journal_places(image, "", "", folder)
-    for place in places:
-        if place.is_file():
-            image = replace(image, shape=outline_of(place).image.shape)
-            break
-    found = find_journal(places, image, "")
-    if found is None:
-        return None
-    if found.refusal:
-        raise JournalError(found.refusal)
-    return outline_of(found.path)
 
 
 def _gather(
     order: SeriesOrder,
     tell: Callable[[float], None],
     should_stop: Callable[[], bool] | None,
-) -> tuple[list[AnnotationSet], list[str]]:
-    """The sets of all images that are taken, labels unread, and what was left out."""
+) -> tuple[list[AnnotationSet], list[str], list[str]]:
+    """The sets of all that is taken, labels unread; the layer of each; what was left out."""
     shelf = Shelf()
     sets: list[AnnotationSet] = []
+    parts: list[str] = []
     notes: list[str] = []
     for number, (name, path, is_done) in enumerate(order.images):
         if should_stop is not None and should_stop():
@@ -133,42 +119,69 @@ def _gather(
         if order.done_only and not is_done:
             continue
         try:
-            outline = journal_of(path, order.folder)
-            if outline is not None and outline.state.objects:
-                sets += _sets_of(name, path, outline, shelf)
+            journals = journals_of(path, order.folder)
+            filled = [one for one in journals if one.outline.state.objects]
+            if filled:
+                for one in filled:
+                    sets += _sets_of(name, path, one, shelf, is_one=len(filled) == 1)
+                    parts += [one.part] * (len(sets) - len(parts))
             elif is_done:
-                sets.append(_empty_set(name, path, outline))
+                sets.append(_empty_set(name, path, journals))
+                parts.append("")
         except (EdgeFlowError, OSError) as error:
             notes.append(f"{name} was left out: {error}")
-    return sets, notes
+    return sets, parts, notes + _say_planes(sets)
 
 
-def _sets_of(name: str, path: Path, outline: Outline, shelf: Shelf) -> list[AnnotationSet]:
+def _say_planes(sets: Sequence[AnnotationSet]) -> list[str]:
+    """That names in the export are not always those of files."""
+    made = [one.image.name for one in sets if _stem_of(one) != Path(one.image.name).stem]
+    if not made:
+        return []
+    return [f"planes of stacks and layers of files have names of their own, such as {made[0]}"]
+
+
+def _stem_of(one: AnnotationSet) -> str:
+    return one.image.stem if one.image.path is None else one.image.path.stem
+
+
+def _sets_of(
+    name: str, path: Path, journal: FileJournal, shelf: Shelf, *, is_one: bool
+) -> list[AnnotationSet]:
     """One for each plane with objects."""
-    sets = []
+    outline, sets = journal.outline, []
     objects = sorted(outline.state.objects.values(), key=lambda record: record.id)
+    part = "" if is_one else journal.part
     for plane in outline.planes:
-        info = replace(
-            outline.image, name=_plane_name(name, plane), path=path, georeference=_place_of(path)
-        )
+        own = _plane_name(name, plane, part)
+        info = replace(outline.image, name=own, path=path, georeference=_place_of(path))
         chosen = tuple(record for record in objects if record.plane == plane)
         labels = JournalLabels(outline.path, plane, info.shape, shelf)
         sets.append(AnnotationSet(info, outline.state.classes, chosen, labels))
     return sets
 
 
-def _empty_set(name: str, path: Path, outline: Outline | None) -> AnnotationSet:
-    """Of an image that is done and holds no object."""
-    from napari_edgeflow.annotation.import_journal import SparseStore
-    from napari_edgeflow.annotation.store import StoredPlane
+def _empty_set(name: str, path: Path, journals: Sequence[FileJournal]) -> AnnotationSet:
+    """Of an image that is done and holds no object.
 
-    if outline is not None:
-        shape, classes = outline.image.shape, outline.state.classes
-    else:
+    Raises:
+        EdgeFlowError: It is a stack, or cannot be opened.
+    """
+    outline = journals[0].outline if journals else None
+    try:
         with open_raster(path) as raster:
             rows, columns = raster.shape
-        shape, classes = (int(rows), int(columns)), ClassList()
+            shape = int(rows), int(columns)
+    except PlaneNeededError as error:
+        raise ExportError(
+            "it is a stack without objects, and nothing says which of its planes were looked at"
+        ) from error
+    except EdgeFlowError:
+        if outline is None:
+            raise
+        shape = outline.image.shape
     info = ImageInfo(name, shape, path=path, georeference=_place_of(path))
+    classes = ClassList() if outline is None else outline.state.classes
     return AnnotationSet(info, classes, (), StoredPlane(SparseStore(shape)))
 
 
@@ -181,8 +194,10 @@ def _place_of(path: Path) -> Any:
     return None
 
 
-def _plane_name(name: str, plane: PlaneIndex) -> str:
-    at = "".join(f"_{number:04d}" for number in plane if number is not None)
+def _plane_name(name: str, plane: PlaneIndex, part: str = "") -> str:
+    """The image's name with its layer, where it has several with objects, and its plane."""
+    at = f"_{part}" if part else ""
+    at += "".join(f"_{number:04d}" for number in plane if number is not None)
     own = Path(name)
     return own.with_name(f"{own.stem}{at}{own.suffix}").as_posix() if at else name
 
@@ -227,6 +242,7 @@ def _write_together(
 
 
 def _write_each(
+    parts: Sequence[str],
     order: SeriesOrder,
     sets: Sequence[AnnotationSet],
     tell: Callable[[float], None],
@@ -239,24 +255,26 @@ def _write_each(
     stems = unique_stems(sets)
     make_folder(order.path)
     notes: list[str] = []
-    for number, (stem, one) in enumerate(zip(stems, sets, strict=True)):
+    for number, (stem, one, part) in enumerate(zip(stems, sets, parts, strict=True)):
         share = number / len(sets)
         own = export(
             order.form,
             order.path / f"{stem}{form.suffix}",
-            [_with_pixels(one, form)],
+            [_with_pixels(one, form, part)],
             options=order.options,
-            progress=lambda part, share=share: tell(share + part / len(sets)),  # type: ignore[misc]
+            progress=lambda done, share=share: tell(share + done / len(sets)),  # type: ignore[misc]
             should_stop=should_stop,
         )
         notes += own.notes
     return tuple(notes)
 
 
-def _with_pixels(one: AnnotationSet, form: ExportFormat) -> AnnotationSet:
-    """The annotations with what the format takes of the image's file."""
+def _with_pixels(one: AnnotationSet, form: ExportFormat, part: str) -> AnnotationSet:
+    """The annotations with what the format takes of the image's file, of the layer they are of."""
     path = one.image.path
     if not form.uses or path is None:
         return one
-    data, options = load_image(path).layers[0]
+    layers = load_image(path).layers
+    own = [(data, options) for data, options in layers if part_name(str(options["name"])) == part]
+    data, options = (own or layers)[0]
     return with_image(one, form, ImageFacts.of_data((data, options, "image")))
