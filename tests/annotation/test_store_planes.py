@@ -32,7 +32,7 @@ def _write(store: ZarrStore, model: AnyArray, n: int = 6) -> None:
         at = tuple(int(draw.integers(side)) for side in STACK)
         labels = draw.integers(0, 2**32, window.shape, dtype=np.uint32)
         store.write(window, labels, (*at, None, None))
-        model[(*at, *window.slices)] = labels
+        model[at][window.slices] = labels
 
 
 def _check(store: ZarrStore, model: AnyArray) -> None:

@@ -25,10 +25,10 @@ from napari_edgeflow.gui.bands import open_plane
 from napari_edgeflow.gui.labels.large_labels import (
     StoreView,
     is_in_view,
-    needs_store,
     open_store,
     store_place,
 )
+from napari_edgeflow.gui.labels.sizes import needs_store
 from napari_edgeflow.gui.planes import PlaneImage
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.lazy import LazyRaster, lazy_levels
@@ -270,7 +270,15 @@ def _last(history: History) -> Any:
 
 @pytest.mark.parametrize(
     ("shape", "is_large"),
-    [((4096, 4096), False), ((4096, 4097), True), ((3, 9000, 9000), False), ((100, 200), False)],
+    [
+        ((4096, 4096), False),
+        ((4096, 4097), True),
+        ((3, 9000, 9000), True),
+        ((100, 200), False),
+        ((256, 2048, 2048), False),
+        ((257, 2048, 2048), True),
+        ((2, 4096, 4096), False),
+    ],
 )
 def test_which_images_keep_labels_on_disk(shape: tuple[int, ...], is_large: bool) -> None:
     assert needs_store(shape) == is_large

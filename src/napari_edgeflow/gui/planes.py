@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.bands import layer_view
+from napari_edgeflow.gui.labels.sizes import needs_store
 from napari_edgeflow.raster.view import BandView
 
 Matrix = npt.NDArray[np.float64]
@@ -134,7 +135,8 @@ def shown_plane(layer: Any, dims: Any) -> Plane:
     """The plane of ``layer`` that the viewer shows now.
 
     Raises:
-        RasterError: The view is 3-D, or shows an axis that the image does not have.
+        RasterError: The view is 3-D, or shows an axis that the image does not have, or one
+            that labels on disk are not cut along.
     """
     if dims.ndisplay != 2:
         raise RasterError(
@@ -146,6 +148,11 @@ def shown_plane(layer: Any, dims: Any) -> Plane:
         raise RasterError(
             f"{layer.name}: expected two axes of the image on the screen, got an axis that it "
             "does not have; roll the axes back (Ctrl+E)"
+        )
+    if axes != [len(shape) - 2, len(shape) - 1] and needs_store(shape):
+        raise RasterError(
+            f"{layer.name}: expected the last two axes on the screen, as labels of {shape} are "
+            "on disk plane by plane, got others; roll the axes back (Ctrl+E)"
         )
     at = layer.world_to_data(dims.point)
     index = tuple(

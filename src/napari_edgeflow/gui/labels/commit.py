@@ -9,9 +9,8 @@ from napari.layers import Labels
 
 from napari_edgeflow.gui.clicks.preview import like
 from napari_edgeflow.gui.labels.label_colors import new_colormap
-from napari_edgeflow.gui.planes import Plane, layer_shape
+from napari_edgeflow.gui.planes import layer_shape
 
-MAX_PLANE_PX = 4096**2
 LABELS_NAME = "EdgeFlow labels"
 
 
@@ -36,20 +35,6 @@ def check_target(layer: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"expected labels that can be written, got {layer.name}, which is read-only; "
             "duplicate the layer first"
-        )
-
-
-def check_size(shape: tuple[int, ...], plane: Plane) -> None:
-    """Nothing, when labels of this image fit in memory.
-
-    Raises:
-        ValueError: The plane is too large for in-memory labels.
-    """
-    if plane.shape[0] * plane.shape[1] > MAX_PLANE_PX:
-        raise ValueError(
-            f"expected an image of at most 4096 × 4096 px for committing, got {plane.shape[0]} × "
-            f"{plane.shape[1]} px (array {shape}), and labels on disk hold one plane, no "
-            "stack. The preview works: open one plane of the image to keep objects"
         )
 
 

@@ -28,16 +28,11 @@ from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.clicks.preview import like
-from napari_edgeflow.gui.labels.commit import MAX_PLANE_PX, labels_name
+from napari_edgeflow.gui.labels.commit import labels_name
 from napari_edgeflow.gui.labels.label_colors import new_colormap
 from napari_edgeflow.gui.messages import Messages, in_words
-from napari_edgeflow.gui.planes import layer_shape
+from napari_edgeflow.gui.planes import layer_shape, shown_plane
 from napari_edgeflow.gui.worker import Worker
-
-
-def needs_store(shape: tuple[int, ...]) -> bool:
-    """True for images of this shape whose labels go to disk: one plane, above 4096² pixels."""
-    return len(shape) == 2 and math.prod(shape) > MAX_PLANE_PX
 
 
 def store_place(journal: Path) -> Path:
@@ -46,7 +41,7 @@ def store_place(journal: Path) -> Path:
 
 
 def open_store(
-    journal: Path | None, shape: tuple[int, int], *, is_new: bool
+    journal: Path | None, shape: tuple[int, ...], *, is_new: bool
 ) -> tuple[ZarrStore, tuple[str, ...]]:
     """The store of an image, and what the user should know of it; for the worker.
 
@@ -54,7 +49,7 @@ def open_store(
 
     Args:
         journal: Of the image; None: a folder for temporary files, gone with the store.
-        shape: (rows, columns).
+        shape: (stack…, rows, columns).
         is_new: The journal was just begun: labels that are there are not its own.
 
     Raises:
@@ -69,7 +64,7 @@ def open_store(
     if not is_new and place.exists():
         with suppress(RasterError):
             store = ZarrStore.open(place)
-            if store.shape == shape:
+            if store.array_shape == shape:
                 return store, ()
     notes: tuple[str, ...] = ()
     if place.exists():
@@ -166,9 +161,19 @@ class StoreView:
             return
         if self.layer is None:
             self.ensure()
-        elif any(is_in_view(self.layer, window) for _, window in change.windows):
+        elif any(self._is_shown(plane, window) for plane, window in change.windows):
             self.layer.refresh(extent=False, thumbnail=False)
         self._save()
+
+    def _is_shown(self, plane: PlaneIndex, window: Window) -> bool:
+        """True when a part of a window of a plane may be on the screen."""
+        if self.layer is None or not is_in_view(self.layer, window):
+            return False
+        try:
+            shown = shown_plane(self._image, self._viewer.dims)
+        except RasterError:  # the 3-D view, or other axes: all planes may be on the screen
+            return True
+        return plane in ((), shown.index)
 
     def take_edited(self, shown: PlaneIndex) -> tuple[PlaneIndex, ...]:
         """None: nobody can write to the layer."""

@@ -69,7 +69,7 @@ class Committer:
         try:
             if active.prediction is None:
                 raise ValueError("expected a mask to commit, got none; click on the object first")
-            project = self._projects.ready(binding, active.plane)
+            project = self._projects.ready(binding)
         except ValueError as error:
             self._on_failed(active, error)
             return

@@ -35,9 +35,8 @@ from napari_edgeflow.annotation.objects import (
 from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore, MarkedStore, StoredPlane
 from napari_edgeflow.errors import EdgeFlowError, JournalError, JournalLockedError
-from napari_edgeflow.gui.labels.commit import MAX_PLANE_PX
-from napari_edgeflow.gui.labels.large_labels import needs_store, open_store, store_place
-from napari_edgeflow.gui.labels.no_labels import NoLabels
+from napari_edgeflow.gui.labels.large_labels import open_store, store_place
+from napari_edgeflow.gui.labels.sizes import needs_store
 
 _SAMPLE, _N_SAMPLES = 48, 12
 
@@ -122,9 +121,7 @@ class ProjectFile:
             state = State(self.classes, settings=self.settings)
             if needs_store(self.shape):
                 return self._begin_large(places, state, mark)
-            is_large = self.shape[-2] * self.shape[-1] > MAX_PLANE_PX
-            empty = NoLabels(self.info.shape) if is_large else None
-            store = empty or ArrayStore(np.zeros(self.shape, np.uint32))
+            store = ArrayStore(np.zeros(self.shape, np.uint32))
         log = AutosaveLog(places) if places else MemoryLog()
         planes = planes_of(self.shape) if self.labels is not None else ()
         return Opened(History.begin(log, self.info, store, state, planes, mark))
@@ -155,7 +152,7 @@ class ProjectFile:
             notes: tuple[str, ...] = ()
             store: LabelStore
             if needs_store(self.shape):
-                store, notes = open_store(found.path, self.info.shape, is_new=False)
+                store, notes = open_store(found.path, self.shape, is_new=False)
             else:
                 store = ArrayStore(np.zeros(self.shape, np.uint32))
             history = History.resume(journal, store)
@@ -178,13 +175,13 @@ class ProjectFile:
                 if place.parent == spare_folder():
                     place.parent.mkdir(parents=True, exist_ok=True)
                 journal = open_free(place)
-                store, notes = open_store(journal.path, self.info.shape, is_new=True)
+                store, notes = open_store(journal.path, self.shape, is_new=True)
                 log = AutosaveLog.resumed(journal)
                 history = History.begin(log, self.info, store, state, (), mark)
                 return Opened(history, (*notes, *problems[:1]))
             except (EdgeFlowError, OSError) as error:
                 problems.append(f"{error}. Your steps are saved elsewhere instead.")
-        store, notes = open_store(None, self.info.shape, is_new=True)
+        store, notes = open_store(None, self.shape, is_new=True)
         history = History.begin(MemoryLog(), self.info, store, state, (), mark)
         return Opened(history, (*notes, *problems[:1]))
 

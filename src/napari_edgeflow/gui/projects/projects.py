@@ -16,11 +16,12 @@ from napari_edgeflow._types import PostProcessing
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import ImageInfo, PlaneIndex
 from napari_edgeflow.gui.clicks.objects import Binding
-from napari_edgeflow.gui.labels.commit import MAX_PLANE_PX, check_size, check_target
+from napari_edgeflow.gui.labels.commit import check_target
 from napari_edgeflow.gui.labels.label_view import ArrayView, LabelView, plane_index
-from napari_edgeflow.gui.labels.large_labels import StoreView, needs_store
+from napari_edgeflow.gui.labels.large_labels import StoreView
+from napari_edgeflow.gui.labels.sizes import MAX_PLANE_PX, needs_store
 from napari_edgeflow.gui.messages import Messages
-from napari_edgeflow.gui.planes import Plane, layer_shape
+from napari_edgeflow.gui.planes import layer_shape
 from napari_edgeflow.gui.projects.autosave_settings import Autosave
 from napari_edgeflow.gui.projects.files import ProjectFile
 from napari_edgeflow.gui.projects.labels import name_project
@@ -58,6 +59,11 @@ class Projects:
         self._on_new = on_new
         self._projects: list[Project] = []
 
+    @property
+    def all(self) -> tuple[Project, ...]:
+        """Every project that is open, the one that was used last at the end."""
+        return tuple(self._projects)
+
     def of(self, binding: Binding) -> Project:
         """The project of the image, begun now if there is none."""
         if binding.project is None:
@@ -93,15 +99,13 @@ class Projects:
             replace(self._file(binding.image), labels=layer.data),
         )
 
-    def ready(self, binding: Binding, plane: Plane) -> Project:
-        """The project, with a layer for an object on this plane.
+    def ready(self, binding: Binding) -> Project:
+        """The project, with a layer for an object.
 
         Raises:
-            ValueError: The image is too large, or there is no memory.
+            ValueError: There is no memory, or the labels are not open yet.
         """
         project = self.of(binding)
-        if project.layer is None:
-            _check_size(layer_shape(binding.image), plane)
         project.view.ensure()
         return project
 
@@ -225,11 +229,6 @@ def _path_of(image: Any) -> Path | None:
     """The file of a layer; None when it has none on a disk of ours."""
     source = image.source.path or image.metadata.get("path")
     return None if not source or "://" in str(source) else Path(source)
-
-
-def _check_size(shape: tuple[int, ...], plane: Plane) -> None:
-    if not needs_store(shape):
-        check_size(shape, plane)
 
 
 def _shown(binding: Binding) -> PlaneIndex:
