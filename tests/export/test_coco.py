@@ -27,8 +27,9 @@ from napari_edgeflow.annotation.objects import (
 from napari_edgeflow.data.rle import unpack_counts
 from napari_edgeflow.errors import AnnotationError, ExportError
 from napari_edgeflow.export.coco import write_coco
-from napari_edgeflow.export.rle import mask_to_counts, pack_counts
+from napari_edgeflow.export.rle import pack_counts, polygons_to_counts
 from napari_edgeflow.export.run import ExportRun
+from napari_edgeflow.vector.polygons import mask_to_polygons
 
 # pycocotools 2.0 says this of itself under NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -106,7 +107,11 @@ def test_run_lengths_of_a_box(
     packed = pytest.importorskip("pycocotools.mask")
     mask = np.pad(labels > 1, ((above, below), (left, right)))
     window = Window(above, left, above + labels.shape[0], left + labels.shape[1])
-    counts = mask_to_counts(labels > 1, window, mask.shape)
+    whole = Window(50, 70, 50 + mask.shape[0], 70 + mask.shape[1])
+    moved = mask_to_polygons(
+        labels > 1, Window(window.y0 + 50, window.x0 + 70, window.y1 + 50, window.x1 + 70)
+    )
+    counts = polygons_to_counts(moved, whole, mask.shape)
     theirs = packed.encode(np.asfortranarray(mask.astype(np.uint8)))
     assert pack_counts(counts) == theirs["counts"].decode()
     assert unpack_counts(pack_counts(counts)) == counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -25,11 +26,11 @@ from napari_edgeflow.annotation.objects import (
     measure_labels,
 )
 from napari_edgeflow.errors import Cancelled, ExportError
-from napari_edgeflow.export.geo import write_map_objects
+from napari_edgeflow.export.geo import object_shape, write_map_objects
 from napari_edgeflow.export.geo_import import read_map_features
 from napari_edgeflow.export.geo_raster import write_label_cog
 from napari_edgeflow.raster.place import MapPlace, read_place
-from napari_edgeflow.vector.coverage import coverage_faults
+from napari_edgeflow.vector.coverage import coverage_faults, simplify_coverage
 
 PLACES = {
     "utm": ("EPSG:32616", (0.5, 0, 733601.25, 0, -0.5, 3725139.75)),
@@ -135,6 +136,34 @@ def test_attributes(tmp_path: Path) -> None:
     np.testing.assert_allclose(table["area_m2"][0], (30 * 40 - 55) * 0.25)
     np.testing.assert_allclose(table["perimeter_m"][0], (140 + 32) * 0.5)
     assert {kind.geom_type for kind in shapes} == {"MultiPolygon"}
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson"])
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_batches_give_the_same_table_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, tolerance: float
+) -> None:
+    """A lone object lies between two that touch; one record has no pixels."""
+    labels = np.kron(np.array([[1, 3, 0, 2, 0, 1], [3, 3, 0, 0, 0, 4]]), np.ones((9, 12), int))
+    y, x = np.nonzero(labels)
+    labels[y, x] *= (y * x) % 7 > 0
+    annotations = _annotations(labels)
+    gone = ObjectRecord(5, 1, Window(0, 40, 3, 44), 0)
+    annotations = replace(annotations, objects=(*annotations.objects, gone))
+    place = _place("rotated")
+    write_map_objects(tmp_path / f"a{suffix}", annotations, place, tolerance=tolerance)
+    monkeypatch.setattr("napari_edgeflow.export.geo._BATCH_BYTES", 1)
+    write_map_objects(tmp_path / f"b{suffix}", annotations, place, tolerance=tolerance)
+    _, one, shapes = _read(tmp_path / f"a{suffix}")
+    _, two, others = _read(tmp_path / f"b{suffix}")
+    assert one == two
+    assert one["id"] == [1, 2, 3, 4]
+    assert shapely.equals_exact(shapes, others, 0).all()
+    if suffix == ".gpkg":
+        exact = [object_shape(annotations, record, place) for record in annotations.objects[:4]]
+        oracle = simplify_coverage(exact, tolerance) if tolerance else exact
+        same = shapely.equals_exact(shapely.normalize(oracle), shapely.normalize(shapes), 0)
+        assert same.all()
 
 
 @pytest.mark.parametrize("name", ["degrees", "mercator"])

@@ -13,7 +13,13 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from napari_edgeflow._types import AnyArray, Window
-from napari_edgeflow.vector.coverage import coverage_faults, label_polygons, simplify_coverage
+from napari_edgeflow.vector.coverage import (
+    coverage_faults,
+    groups_that_meet,
+    label_polygons,
+    pixel_boxes,
+    simplify_coverage,
+)
 from napari_edgeflow.vector.rasterize import polygons_to_mask
 
 RIGHT = (0, 0.0, 0)
@@ -90,6 +96,51 @@ def test_simplified_together_there_are_no_gaps_and_no_overlaps(seed: int, tolera
     if tolerance >= 4:
         alone = coverage_faults([shape.simplify(tolerance) for shape in shapes])
         assert alone.overlap_area > 1
+
+
+def _nests(seed: int) -> AnyArray:
+    """Tilings of cells with gaps between them, rings with something inside, lone blobs."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((150, 190), int)
+    labels[5:65, 5:85] = _cells(seed, (60, 80), 12)
+    labels[70:130, 10:70] = _cells(seed + 50, (60, 60), 9) * 100
+    y, x = np.ogrid[:150, :190]
+    for number, (row, column) in enumerate(rng.integers(20, 60, (3, 2)).tolist()):
+        distance = np.hypot(y - row - 40 * number, x - column - 90)
+        ring = (distance < 14) & (distance > 9) & (labels == 0)
+        labels[ring] = 5000 + number
+        labels[(distance < 7) & (labels == 0)] = 6000 + number
+    blobs = ndimage.label(ndimage.gaussian_filter(rng.normal(size=labels.shape), 3) > 0.12)[0]
+    is_free = (labels == 0) & (blobs > 0)
+    labels[is_free] = blobs[is_free] + 7000
+    return labels
+
+
+@pytest.mark.parametrize("tolerance", [0.7, 2.0, 6.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_groups_that_do_not_meet_are_simplified_as_all_at_once(seed: int, tolerance: float) -> None:
+    shapes = np.array(list(_shapes(_nests(seed)).values()), dtype=object)
+    groups = groups_that_meet(shapely.convex_hull(shapes))
+    assert len(groups) > 5
+    assert max(map(len, groups)) > 5
+    assert sorted(number for group in groups for number in group) == list(range(len(shapes)))
+    together = np.array(simplify_coverage(shapes.tolist(), tolerance), dtype=object)
+    apart = np.full(len(shapes), None, dtype=object)
+    for group in groups:
+        apart[group] = simplify_coverage(shapes[group].tolist(), tolerance)
+    assert shapely.equals_exact(shapely.normalize(apart), shapely.normalize(together), 0).all()
+    faults = coverage_faults(apart.tolist())
+    assert (faults.invalid, faults.mismatched) == (0, 0)
+    assert faults.overlap_area < 1e-9
+
+
+def test_groups_meet_over_edges_corners_and_others() -> None:
+    boxes = pixel_boxes(
+        [Window(0, 0, 2, 2), Window(9, 9, 11, 11), Window(2, 2, 4, 4), Window(4, 0, 5, 4),
+         Window(0, 6, 2, 8), Window(12, 9, 13, 11)]
+    )  # fmt: skip
+    assert groups_that_meet(boxes) == [[0, 2, 3], [1], [4], [5]]
+    assert groups_that_meet([]) == []
 
 
 def test_holes_stay() -> None:

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from napari_edgeflow._files import write_whole
-from napari_edgeflow._types import BoolArray, Window
+from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.classes import ObjectClass
-from napari_edgeflow.annotation.objects import AnnotationSet, ObjectRecord, tight_box, tiles
+from napari_edgeflow.annotation.objects import AnnotationSet, ObjectRecord, tiles
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.export.options import ExportOption
-from napari_edgeflow.export.outlines import say_objects, to_xy
-from napari_edgeflow.export.rle import mask_to_counts, pack_counts
+from napari_edgeflow.export.outlines import say_objects, to_xy, trace_exactly
+from napari_edgeflow.export.rle import pack_counts, polygons_to_counts
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
-from napari_edgeflow.vector.polygons import mask_to_polygons
+from napari_edgeflow.vector.polygons import Polygon
 
 MAX_PX = 2**32
 """COCO's own tools count pixels in 32 bits and give wrong areas from here on."""
@@ -166,30 +166,34 @@ def _annotations(
             window = record.box.intersect(piece.window)
             if window is None:
                 continue
-            mask: BoolArray = annotated.labels.read(window) == record.id
-            box = tight_box(mask, window)
-            if box is not None:
-                part = mask[box.relative_to(window).slices]
-                yield _annotation(piece, record, part, box.relative_to(piece.window))
+            polygons = trace_exactly(annotated, record, run, window)
+            if polygons:
+                yield _annotation(piece, record, polygons)
 
 
 def _annotation(
-    piece: _Piece, record: ObjectRecord, mask: BoolArray, box: Window
+    piece: _Piece, record: ObjectRecord, polygons: tuple[Polygon, ...]
 ) -> dict[str, Any]:
-    """Of a mask that fills its box, in pixels of the piece."""
+    """Of the part of an object that lies in the piece; numbers are in the piece's pixels."""
+    corners = np.concatenate([polygon.exterior for polygon in polygons])
+    origin = (piece.window.y0, piece.window.x0)
+    y0, x0 = (corners.min(axis=0) + 0.5 - origin).tolist()
+    y1, x1 = (corners.max(axis=0) + 0.5 - origin).tolist()
     return {
         "image_id": piece.number,
         "category_id": record.class_id,
-        "segmentation": _segmentation(mask, box, piece.window.shape),
-        "area": float(np.count_nonzero(mask)),
-        "bbox": [float(box.x0), float(box.y0), float(box.width), float(box.height)],
+        "segmentation": _segmentation(polygons, piece.window),
+        "area": float(sum(polygon.area for polygon in polygons)),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
         "iscrowd": 0,
         "attributes": {"object_id": record.id, "name": record.name},
     }
 
 
-def _segmentation(mask: BoolArray, box: Window, shape: tuple[int, int]) -> Any:
-    polygons = mask_to_polygons(mask, box)
+def _segmentation(polygons: tuple[Polygon, ...], window: Window) -> Any:
+    """In the pixels of an image that is the window."""
     if not any(polygon.holes for polygon in polygons):
-        return [to_xy(polygon.exterior).ravel().tolist() for polygon in polygons]
-    return {"size": list(shape), "counts": pack_counts(mask_to_counts(mask, box, shape))}
+        origin_xy = (window.x0, window.y0)
+        return [(to_xy(polygon.exterior) - origin_xy).ravel().tolist() for polygon in polygons]
+    counts = polygons_to_counts(polygons, window, window.shape)
+    return {"size": list(window.shape), "counts": pack_counts(counts)}

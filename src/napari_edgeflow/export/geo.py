@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from napari_edgeflow.export.outlines import with_meeting_points
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.whole import files_written_whole, refused
 from napari_edgeflow.raster.place import MapPlace
-from napari_edgeflow.vector.coverage import simplify_coverage
+from napari_edgeflow.vector.coverage import groups_that_meet, pixel_boxes, simplify_coverage
 from napari_edgeflow.vector.polygons import Polygon
 
 _DRIVERS: Mapping[str, str] = {
@@ -35,6 +35,7 @@ _DRIVERS: Mapping[str, str] = {
 }
 _SHAPEFILE_NAMES = {"perimeter_m": "perim_m"}  # ten characters at most
 _SHAPEFILE_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".shp")
+_BATCH_BYTES = 2**24
 _DIGITS = 13  # of degrees in GeoJSON: a hundredth of a micrometre
 
 
@@ -45,7 +46,7 @@ class MapObject:
     Attributes:
         record: What is known of it.
         class_name: Of its class.
-        shape: Shapely multipolygon in coordinates of the CRS.
+        shape: Shapely multipolygon in coordinates of the CRS; None once it is packed.
         area_m2: None without a unit of length.
         perimeter_m: None without a unit of length.
     """
@@ -90,6 +91,8 @@ def write_map_objects(
         )
     driver = _DRIVERS[path.suffix.lower()]
     known = _check_place(place, driver, annotations.image.name)
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"expected a tolerance ≥ 0, got {tolerance}")
     objects = map_objects(annotations, known, tolerance=tolerance, run=run)
     _write(path, driver, objects, known)
     if driver != "GeoJSON":
@@ -103,25 +106,59 @@ def map_objects(
     *,
     tolerance: float = 0.0,
     run: ExportRun = PLAIN_RUN,
-) -> list[MapObject]:
-    """The objects as shapes in the CRS, in the order of the records; empty ones are left out."""
-    found = []
-    for number, record in enumerate(annotations.objects):
-        run.count(number, len(annotations.objects))
-        shape = object_shape(annotations, record, place)
-        if not shape.is_empty:
-            found.append((record, shape))
-    shapes = [shape for _, shape in found]
+) -> Iterator[MapObject]:
+    """The objects as shapes in the CRS, in the order of the records; empty ones are left out.
+
+    What is held at a time are the objects of one group, which are made simpler together: see
+    ``groups_that_meet``. Without a tolerance that is one object.
+    """
+    records, ruler = annotations.objects, MapRuler(place)
+    groups = [[number] for number in range(len(records))]
     if tolerance != 0:
-        shapes = simplify_coverage(shapes, tolerance)
-    ruler = MapRuler(place)
-    objects = []
-    for (record, _), shape in zip(found, shapes, strict=True):
-        size = ruler.measure(shape)
-        name = annotations.class_of(record).name
-        whole = shapely.multipolygons(shapely.get_parts(shape))
-        objects.append(MapObject(record, name, whole, size.area_m2, size.perimeter_m))
-    return objects
+        groups = groups_that_meet(pixel_boxes(record.box for record in records))
+    ready: dict[int, MapObject | None] = {}
+    n_done, turn = 0, 0
+    for group in groups:  # in the order of their first members
+        traced = []
+        for number in group:
+            run.count(n_done, len(records))
+            n_done += 1
+            traced.append(with_meeting_points(annotations, records[number], run))
+        shapes = _shapes_on_map(traced, place, tolerance)
+        for number, shape in zip(group, shapes, strict=True):
+            ready[number] = _measured(annotations, records[number], shape, ruler)
+        while turn in ready:
+            found = ready.pop(turn)
+            turn += 1
+            if found is not None:
+                yield found
+
+
+def _shapes_on_map(
+    traced: Sequence[tuple[Polygon, ...]], place: MapPlace, tolerance: float
+) -> list[Any]:
+    """Shapely multipolygons in the CRS; with a tolerance, made simpler together."""
+    shapes = [shapely.MultiPolygon([polygon_on_map(p, place) for p in one]) for one in traced]
+    if tolerance == 0:
+        return shapes
+    hulls = [shapely.convex_hull(shapely.MultiPolygon([p.to_shapely() for p in o])) for o in traced]
+    for group in groups_that_meet(hulls):
+        simple = simplify_coverage([shapes[number] for number in group], tolerance)
+        for number, shape in zip(group, simple, strict=True):
+            shapes[number] = shape
+    return shapes
+
+
+def _measured(
+    annotations: AnnotationSet, record: ObjectRecord, shape: Any, ruler: MapRuler
+) -> MapObject | None:
+    """None for a shape without ground."""
+    if shape.is_empty:
+        return None
+    size = ruler.measure(shape)
+    name = annotations.class_of(record).name
+    whole = shapely.multipolygons(shapely.get_parts(shape))
+    return MapObject(record, name, whole, size.area_m2, size.perimeter_m)
 
 
 def object_shape(annotations: AnnotationSet, record: ObjectRecord, place: MapPlace) -> Any:
@@ -163,30 +200,62 @@ def _notes(driver: str, place: MapPlace) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _write(path: Path, driver: str, objects: Sequence[MapObject], place: MapPlace) -> None:
+def _write(path: Path, driver: str, objects: Iterable[MapObject], place: MapPlace) -> None:
+    """Objects are handed to GDAL in batches: what was written is no longer held."""
     pyogrio = import_optional("pyogrio", extra="geo", needed_for=f"write {path.name}")
-    columns = _columns(objects)
-    names = [
-        _SHAPEFILE_NAMES.get(name, name) if driver == "ESRI Shapefile" else name for name in columns
-    ]
+    # GDAL would read a GeoJSON file again to add to it
+    most = math.inf if driver == "GeoJSON" else _BATCH_BYTES
     with files_written_whole(path, _SHAPEFILE_SUFFIXES) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a note says so
         try:
-            pyogrio.raw.write(
-                temporary,
-                geometry=shapely.to_wkb(np.array([o.shape for o in objects], dtype=object)),
-                field_data=[values for values, _ in columns.values()],
-                field_mask=[missing for _, missing in columns.values()],
-                fields=names,
-                geometry_type="MultiPolygon",
-                crs=place.crs_wkt,
-                driver=driver,
-                layer=path.stem,
-                encoding="UTF-8",
-                layer_options=_layer_options(driver),
-            )
+            for number, batch in enumerate(_batches(objects, most)):
+                _write_batch(pyogrio, temporary, driver, batch, place, is_first=number == 0)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
             raise refused(path, error) from error
+
+
+def _batches(objects: Iterable[MapObject], most: float) -> Iterator[list[tuple[MapObject, bytes]]]:
+    """Objects with their shapes as WKB, so many bytes of it at a time; at least one batch."""
+    batch: list[tuple[MapObject, bytes]] = []
+    size, n_batches = 0, 0
+    for one in objects:
+        packed = shapely.to_wkb(one.shape)
+        size += len(packed)
+        batch.append((replace(one, shape=None), packed))
+        if size >= most:
+            yield batch
+            batch, size, n_batches = [], 0, n_batches + 1
+    if batch or not n_batches:
+        yield batch
+
+
+def _write_batch(
+    pyogrio: Any,
+    path: Path,
+    driver: str,
+    batch: Sequence[tuple[MapObject, bytes]],
+    place: MapPlace,
+    *,
+    is_first: bool,
+) -> None:
+    columns = _columns([one for one, _ in batch])
+    names = [
+        _SHAPEFILE_NAMES.get(name, name) if driver == "ESRI Shapefile" else name for name in columns
+    ]
+    pyogrio.raw.write(
+        path,
+        geometry=np.array([packed for _, packed in batch], dtype=object),
+        field_data=[values for values, _ in columns.values()],
+        field_mask=[missing for _, missing in columns.values()],
+        fields=names,
+        geometry_type="MultiPolygon",
+        crs=place.crs_wkt,
+        driver=driver,
+        layer=path.stem,
+        encoding="UTF-8",
+        append=not is_first,
+        layer_options=_layer_options(driver) if is_first else {},
+    )
 
 
 def _layer_options(driver: str) -> dict[str, str]:

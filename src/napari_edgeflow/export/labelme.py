@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from napari_edgeflow._files import write_whole
 from napari_edgeflow.annotation.objects import AnnotationSet
 from napari_edgeflow.export.options import ExportOption
-from napari_edgeflow.export.outlines import Outline, count_holed, find_outlines, say_objects
-from napari_edgeflow.export.palette import png_bytes
+from napari_edgeflow.export.outlines import (
+    Outline,
+    count_holed,
+    find_outlines,
+    label_strips,
+    say_objects,
+)
+from napari_edgeflow.export.palette import bit_png
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 
 VERSION = ExportOption(
@@ -74,8 +77,7 @@ def _shapes(outline: Outline, annotated: AnnotationSet, has_masks: bool) -> list
             for ring in outline.exteriors_xy
         ]
     box = record.box
-    mask = annotated.mask_of(record)
-    picture = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).convert("1")
     corners = [[box.x0, box.y0], [box.x1 - 1, box.y1 - 1]]  # both inside
-    packed = base64.b64encode(png_bytes(picture)).decode("ascii")
+    strips = (part == record.id for part in label_strips(annotated.labels, box))
+    packed = base64.b64encode(bit_png(strips, box.shape)).decode("ascii")
     return [common | {"shape_type": "mask", "points": corners, "mask": packed}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +10,18 @@ import numpy.typing as npt
 import shapely
 
 from napari_edgeflow._types import Window
-from napari_edgeflow.annotation.objects import AnnotationSet, ObjectRecord
+from napari_edgeflow.annotation.objects import AnnotationSet, LabelReader, Labels, ObjectRecord
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
-from napari_edgeflow.vector.coverage import label_polygons, simplify_coverage
+from napari_edgeflow.vector.coverage import label_strips_to_polygons, simplify_coverage
 from napari_edgeflow.vector.polygons import (
     Polygon,
     Ring,
-    mask_to_polygons,
     polygons_from_shapely,
+    strips_to_polygons,
 )
+
+_CHUNK = 512
+_AT_ONCE_PX, _READ_PX = 2**20, 2**23
 
 XyRing = npt.NDArray[np.float64]
 """``(N, 2) float64``: corners (x, y); the first pixel's outer corner is (0, 0)."""
@@ -63,23 +67,67 @@ def find_outlines(
     found = []
     for number, record in enumerate(annotated.objects):
         run.count(number, len(annotated.objects))
-        if tolerance_px == 0:
-            polygons = mask_to_polygons(annotated.mask_of(record), record.box)
-        else:
-            polygons = with_meeting_points(annotated, record)
+        trace = trace_exactly if tolerance_px == 0 else with_meeting_points
+        polygons = trace(annotated, record, run)
         if polygons:
             found.append(Outline(record, polygons))
     return _simplify(found, tolerance_px) if tolerance_px else found
 
 
-def with_meeting_points(annotated: AnnotationSet, record: ObjectRecord) -> tuple[Polygon, ...]:
-    """Polygons of one object with a corner wherever three objects meet."""
+def trace_exactly(
+    annotated: AnnotationSet,
+    record: ObjectRecord,
+    run: ExportRun = PLAIN_RUN,
+    window: Window | None = None,
+) -> tuple[Polygon, ...]:
+    """Polygons of one object along its pixels' edges; memory follows the outline, not the area.
+
+    Args:
+        annotated: Its labels.
+        record: The object.
+        run: Asked between strips whether to stop.
+        window: What lies outside is cut off; None: the object's box.
+    """
+    at = window or record.box
+    return strips_to_polygons(
+        (labels == record.id for labels in label_strips(annotated.labels, at, run)), at
+    )
+
+
+def with_meeting_points(
+    annotated: AnnotationSet, record: ObjectRecord, run: ExportRun = PLAIN_RUN
+) -> tuple[Polygon, ...]:
+    """As ``trace_exactly``, with a corner wherever three objects meet."""
     rows, columns = annotated.image.shape
     box = record.box
     window = Window(
         max(box.y0 - 1, 0), max(box.x0 - 1, 0), min(box.y1 + 1, rows), min(box.x1 + 1, columns)
     )
-    return label_polygons(annotated.labels.read(window), record.id, window)
+    strips = label_strips(annotated.labels, window, run)
+    return label_strips_to_polygons(strips, record.id, window)
+
+
+def label_strips(
+    labels: LabelReader, window: Window, run: ExportRun = PLAIN_RUN
+) -> Iterator[Labels]:
+    """``(h, w) uint32`` runs of rows of the window, from the top; small windows in one.
+
+    Strips begin and end with the chunks of label stores where their size allows it, so that no
+    chunk is read twice.
+
+    Raises:
+        Cancelled: The run says so.
+    """
+    rows = min(_CHUNK, max(1, _READ_PX // window.width))
+    rows = 1 << (rows.bit_length() - 1)
+    if window.height * window.width <= _AT_ONCE_PX:
+        rows = max(window.y1, 1)
+    top = window.y0
+    while top < window.y1:
+        run.check()
+        bottom = min((top // rows + 1) * rows, window.y1)
+        yield labels.read(Window(top, window.x0, bottom, window.x1))
+        top = bottom
 
 
 def _simplify(outlines: list[Outline], tolerance_px: float) -> list[Outline]:

@@ -1,14 +1,16 @@
-"""PNG files of up to 256 colours: pseudo-colour images and PASCAL VOC's masks."""
+"""PNG files of up to 256 colours: pseudo-colour, PASCAL VOC's masks, masks of one bit."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from napari_edgeflow._types import LabelArray
+from napari_edgeflow._types import BoolArray, LabelArray
 from napari_edgeflow.annotation.classes import Rgb
 
 
@@ -29,6 +31,31 @@ def png_bytes(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()
+
+
+def bit_png(strips: Iterable[BoolArray], shape: tuple[int, int]) -> bytes:
+    """A mask as a PNG of one bit a pixel, packed strip by strip: 0 or 1, shown black or white.
+
+    Written by the PNG specification (ISO/IEC 15948): greyscale, no filter, not interlaced.
+
+    Args:
+        strips: ``(h, w) bool`` runs of rows from the top, together the mask.
+        shape: (rows, columns) of the mask.
+    """
+    packer = zlib.compressobj()
+    packed = bytearray()
+    for strip in strips:
+        lines = np.pad(np.packbits(strip, axis=1), ((0, 0), (1, 0)))  # 0: not filtered
+        packed += packer.compress(lines.tobytes())
+    packed += packer.flush()
+    head = struct.pack(">IIBBBBB", shape[1], shape[0], 1, 0, 0, 0, 0)
+    chunks = _chunk(b"IHDR", head) + _chunk(b"IDAT", bytes(packed)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    end = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + end
 
 
 def voc_palette() -> list[Rgb]:

@@ -1,4 +1,4 @@
-"""COCO's run lengths of a mask that lies in a box of a larger image, without the image.
+"""COCO's run lengths of an object of a larger image, by its outline alone.
 
 Pixels are counted down the columns, starting with background. The packed text keeps five bits a
 character from ``'0'`` on, the lowest first; 0x20 says that more follow, and from the fourth count
@@ -7,30 +7,40 @@ on a count is kept as the difference to the one two before it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from napari_edgeflow._types import BoolArray, Window
+from napari_edgeflow._types import Window
+from napari_edgeflow.vector.polygons import Polygon
 
 
-def mask_to_counts(mask: BoolArray, window: Window, shape: tuple[int, int]) -> list[int]:
-    """Run lengths of the whole image, background first.
+def polygons_to_counts(
+    polygons: Iterable[Polygon], window: Window, shape: tuple[int, int]
+) -> list[int]:
+    """Run lengths of a whole image, background first, of what lies in the polygons.
+
+    Runs begin and end where an outline goes along a row, so that no mask is needed.
 
     Args:
-        mask: ``(h, w) bool`` of the window.
-        window: Where it lies in the image.
+        polygons: Along pixel edges, of ``mask_to_polygons``; (y, x), pixel centres whole.
+        window: Of the image in the polygons' pixels: its corner is the origin of the counts.
         shape: (H, W) of the image.
     """
-    columns = np.zeros((window.width, window.height + 2), dtype=np.int8)
-    columns[:, 1:-1] = mask.T
-    steps = np.diff(columns, axis=1)
-    at_column, starts = np.nonzero(steps == 1)
-    _, ends = np.nonzero(steps == -1)
-    base = (at_column + window.x0).astype(np.int64) * shape[0] + window.y0
-    edges = np.stack([base + starts, base + ends], axis=1).ravel()
-    # a run that goes on at the top of the next column is one run
-    is_joint = np.flatnonzero(edges[1:-1:2] == edges[2::2])
-    edges = np.delete(edges, np.concatenate([2 * is_joint + 1, 2 * is_joint + 2]))
-    counts: list[int] = np.diff(edges, prepend=0, append=shape[0] * shape[1]).tolist()
+    edges = [np.zeros(0, np.int64)]
+    for ring in (ring for polygon in polygons for ring in polygon.rings):
+        corners = np.rint(ring + 0.5).astype(np.int64) - (window.y0, window.x0)
+        ends = np.roll(corners, -1, axis=0)
+        is_across = corners[:, 0] == ends[:, 0]
+        row, here, there = corners[is_across, 0], corners[is_across, 1], ends[is_across, 1]
+        first, length = np.minimum(here, there), np.abs(there - here)
+        step = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        edges.append((np.repeat(first, length) + step) * shape[0] + np.repeat(row, length))
+    places = np.sort(np.concatenate(edges))
+    # a run that goes on at the top of the next column is one run: its end and start are the same
+    is_joint = np.flatnonzero(places[1:] == places[:-1])
+    places = np.delete(places, np.concatenate([is_joint, is_joint + 1]))
+    counts: list[int] = np.diff(places, prepend=0, append=shape[0] * shape[1]).tolist()
     return counts if counts[-1] else counts[:-1]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from napari_edgeflow._files import write_whole
 from napari_edgeflow.annotation.objects import AnnotationSet
@@ -68,9 +69,9 @@ def _join(rings: list[XyRing]) -> XyRing:
     """All rings as one that goes out to each and back the same way."""
     joined = rings[0]
     for ring in rings[1:]:
-        gaps = np.hypot(*(joined[:, None] - ring[None]).transpose(2, 0, 1))
-        here, there = np.unravel_index(int(gaps.argmin()), gaps.shape)
-        tour = np.concatenate([joined[here : here + 1], np.roll(ring, -int(there), axis=0)])
+        here = int(KDTree(ring).query(joined)[0].argmin())
+        there = int(np.hypot(*(ring - joined[here]).T).argmin())
+        tour = np.concatenate([joined[here : here + 1], np.roll(ring, -there, axis=0)])
         tour = np.concatenate([tour, ring[there : there + 1]])
         joined = np.concatenate([joined[:here], tour, joined[here:]])
     return joined

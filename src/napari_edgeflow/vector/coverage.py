@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from napari_edgeflow._types import BoolArray, LabelArray, Window
 from napari_edgeflow.vector.corners import cut_into_strips
@@ -169,6 +171,33 @@ def simplify_coverage(shapes: Sequence[Any], tolerance: float) -> list[Any]:
         return []
     simple = shapely.coverage_simplify(np.array(shapes, dtype=object), tolerance)
     return list(simple)
+
+
+def pixel_boxes(windows: Iterable[Window]) -> list[Any]:
+    """Shapely boxes (x, y) around the pixels of windows; those of neighbours share an edge."""
+    corners = np.array([(w.x0, w.y0, w.x1, w.y1) for w in windows], np.float64).reshape(-1, 4)
+    return list(shapely.box(*corners.T))
+
+
+def groups_that_meet(hulls: Sequence[Any]) -> list[list[int]]:
+    """Numbers of shapes in groups, by their first members: no two groups have a point in common.
+
+    Given convex hulls of objects, or boxes around them, ``simplify_coverage`` of each group gives
+    what it gives of all at once: corners are only taken away, so that every outline stays in its
+    hull, and whether a corner may go depends on the triangle with its neighbours alone.
+
+    Args:
+        hulls: Shapely polygons whose coordinates are exact, such as those of pixels.
+    """
+    if not len(hulls):
+        return []
+    array = np.array(hulls, dtype=object)
+    one, two = shapely.STRtree(array).query(array, predicate="intersects")
+    links = coo_array((np.ones(len(one), bool), (one, two)), shape=(len(array),) * 2)
+    n_groups, group = connected_components(links, directed=False)
+    order = np.argsort(group, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(group, minlength=n_groups))[:-1])
+    return sorted(members.tolist() for members in groups)
 
 
 def coverage_faults(shapes: Sequence[Any]) -> CoverageFaults:
