@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels
 
 from napari_edgeflow.data.folder import FolderDataset
-from napari_edgeflow.gui import finetune
-from napari_edgeflow.gui.finetune import Improvement, command, find_annotated, write_objects
+from napari_edgeflow.gui.finetune import Improvement, command
+from napari_edgeflow.gui.finetune_objects import find_layers, write_objects
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel, free_name
 from napari_edgeflow.zoo.build import save_weights
 
@@ -41,73 +41,11 @@ print(json.dumps(done), flush=True)
 """
 
 
-def _never(_layer: Any) -> bool:
-    return False
-
-
-# --- objects -------------------------------------------------------------------------------
-
-
-def _labels(shape: tuple[int, ...] = (60, 80)) -> Any:
-    labels = np.zeros(shape, np.uint16)
-    labels[..., 10:25, 10:30] = 7
-    labels[..., 35:50, 40:70] = 90
+def _labels(n: int = 4) -> Any:
+    labels = np.zeros((60, 80), np.uint16)
+    for number in range(n):
+        labels[10:25, 3 + 12 * number : 10 + 12 * number] = 7 + number
     return labels
-
-
-def test_objects_belong_to_the_image_below_them() -> None:
-    first, second = Image(squares(), name="a"), Image(squares(), name="b")
-    other = Image(np.zeros((9, 9)), name="small")
-    helper, done, empty = Labels(_labels()), Labels(_labels()), Labels(_labels() * 0)
-    layers = [first, Points(), second, other, helper, done, empty]
-    (found,) = find_annotated(layers, lambda layer: layer is helper)
-    assert (found.name, found.is_rgb) == ("b", False)
-    assert found.labels is done.data
-    (found,) = find_annotated([done, first], _never)
-    assert found.name == "a"
-    assert find_annotated([done, other], _never) == []
-
-
-def test_a_plane_comes_back_as_it_was(tmp_path: Path) -> None:
-    image = np.random.default_rng(0).integers(0, 60000, (60, 80)).astype(np.uint16)
-    assert write_objects(find_annotated([Image(image), Labels(_labels())], _never), tmp_path) == 1
-    (sample,) = FolderDataset(tmp_path)
-    np.testing.assert_array_equal(sample.image, image)
-    np.testing.assert_array_equal(sample.labels, np.searchsorted([0, 7, 90], _labels()))
-    assert sample.image.dtype == np.uint16
-
-
-def test_stacks_and_colours(tmp_path: Path) -> None:
-    """Only planes with objects are written; transparency is dropped."""
-    stack = np.random.default_rng(1).random((2, 3, 60, 80)).astype(np.float32)
-    labels = _labels((2, 3, 60, 80))
-    labels[0] = labels[1, 0] = 0
-    assert (
-        write_objects(find_annotated([Image(stack), Labels(labels)], _never), tmp_path / "s") == 2
-    )
-    for sample, plane in zip(FolderDataset(tmp_path / "s"), stack[1, 1:], strict=True):
-        np.testing.assert_array_equal(sample.image, plane)
-    colours = np.random.default_rng(2).integers(0, 255, (60, 80, 4)).astype(np.uint8)
-    write_objects(find_annotated([Image(colours, rgb=True), Labels(_labels())], _never), tmp_path)
-    np.testing.assert_array_equal(FolderDataset(tmp_path)[0].image, colours[..., :3])
-
-
-def test_large_planes_are_cut_to_their_objects(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finetune, "LARGEST_PLANE_PX", 100)
-    monkeypatch.setattr(finetune, "MARGIN_PX", 4)
-    image = np.random.default_rng(3).random((60, 80))
-    write_objects(find_annotated([Image(image), Labels(_labels())], _never), tmp_path)
-    (sample,) = FolderDataset(tmp_path)
-    np.testing.assert_array_equal(sample.image, image[6:53, 6:73])
-    assert sample.areas() == {1: 15 * 20, 2: 15 * 30}
-
-
-def test_a_stop_is_heeded_between_planes(tmp_path: Path) -> None:
-    annotated = find_annotated([Image(squares()), Labels(_labels())], _never)
-    assert write_objects(annotated, tmp_path, lambda: True) == 0
-    assert not list(tmp_path.iterdir())
 
 
 # --- the process ---------------------------------------------------------------------------
@@ -177,7 +115,8 @@ def test_the_real_command_is_understood(
     """It gets as far as the objects, of which there are too few."""
     made, said = improvement
     write_objects(
-        find_annotated([Image(squares()), Labels(_labels())], _never), tmp_path / "objects"
+        find_layers([Image(squares()), Labels(_labels(2))], lambda _layer: False),
+        tmp_path / "objects",
     )
     options = {"model": "default", "minutes": 0.1, "name": "mine"}
     made.start(command(tmp_path / "objects", out=tmp_path / "out", **options))  # type: ignore[arg-type]
@@ -237,6 +176,40 @@ def test_improve_on_the_objects_of_the_viewer(
     assert panel.line.text() == "3.00 before, 2.00 after"
     assert panel.start_button.isEnabled()
     assert not panel.stop_button.isEnabled()
+
+
+def test_the_panel_counts_and_takes_the_objects_of_projects(
+    open_panel: Callable[[str], FinetunePanel], qtbot: Any, settle: Any, messages: list[str]
+) -> None:
+    """Two that were clicked, and those of a layer that no project has."""
+    panel = open_panel("succeed")
+    controller = panel._controller
+    qtbot.addWidget(panel)
+    panel.show()
+    assert panel.count_line.text() == "No objects found; at least 4 are needed."
+    for place in ((15, 20), (40, 50)):
+        controller.click(place, "positive")
+        settle(controller)
+        controller.finish()
+        settle(controller)
+    assert panel.count_line.text() == "2 objects found; at least 4 are needed."
+    panel.start()
+    qtbot.waitUntil(lambda: panel.start_button.isEnabled(), timeout=PATIENCE_S * 1000)
+    assert "4 finished objects of 24 px are needed to learn from, and 2 were" in messages[-1]
+    assert panel.line.text() == messages[-1]
+    assert not panel.started  # type: ignore[attr-defined]
+    panel._viewer.add_image(squares() + np.uint8(9), name="second")
+    panel._viewer.add_labels(_labels(3), name="from elsewhere")
+    qtbot.waitUntil(
+        lambda: panel.count_line.text().startswith("5 objects found"), timeout=PATIENCE_S * 1000
+    )
+    panel.start()
+    qtbot.waitUntil(lambda: bool(panel.started), timeout=PATIENCE_S * 1000)  # type: ignore[attr-defined]
+    (options,) = panel.started  # type: ignore[attr-defined]
+    found = {int(one.image[0, 0]): one for one in FolderDataset(options["data"])}
+    assert found[0].areas() == {1: 300, 2: 450}
+    assert found[9].areas() == {1: 105, 2: 105, 3: 105}
+    qtbot.waitUntil(lambda: panel.start_button.isEnabled(), timeout=PATIENCE_S * 1000)
 
 
 def test_a_new_model_never_takes_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

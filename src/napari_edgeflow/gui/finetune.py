@@ -1,126 +1,14 @@
-"""The objects of the open images as a data set, and the process that learns from them."""
+"""The process that learns from the user's objects."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QProcess, Signal  # type: ignore[attr-defined]
-
-from napari_edgeflow._types import AnyArray
-from napari_edgeflow.gui.planes import layer_shape
-
-LARGEST_PLANE_PX = 4096**2
-MARGIN_PX = 256
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Annotated:
-    """An image with objects, not read yet.
-
-    Attributes:
-        name: Of the image's layer.
-        pixels: The layer's array at full resolution.
-        labels: The objects, of the same shape but for a last axis of colours.
-        is_rgb: ``pixels`` has an axis of colours.
-    """
-
-    name: str
-    pixels: Any
-    labels: AnyArray
-    is_rgb: bool
-
-
-def find_annotated(layers: Iterable[Any], is_helper: Callable[[Any], bool]) -> list[Annotated]:
-    """Every image with a Labels layer of its shape that holds objects.
-
-    Several Labels layers of one shape belong to the image below them; where there is none
-    below, to the first one of that shape.
-
-    Args:
-        layers: Of the viewer, from the bottom up.
-        is_helper: True for the layers that show objects which are not finished.
-    """
-    found: list[Annotated] = []
-    shown = list(layers)
-    for at, layer in enumerate(shown):
-        is_kept = isinstance(layer, Labels) and not is_helper(layer) and not layer.multiscale
-        if not is_kept or not isinstance(layer.data, np.ndarray) or not layer.data.any():
-            continue
-        shape = tuple(layer.data.shape)
-        below = [i for i in reversed(shown[:at]) if _is_image_of(i, shape)]
-        images = below or [i for i in shown[at:] if _is_image_of(i, shape)]
-        if images:
-            image = images[0]
-            pixels = image.data[0] if image.multiscale else image.data
-            found.append(Annotated(str(image.name), pixels, layer.data, bool(image.rgb)))
-    return found
-
-
-def _is_image_of(layer: Any, shape: tuple[int, ...]) -> bool:
-    return isinstance(layer, Image) and layer_shape(layer) == shape
-
-
-def write_objects(
-    annotated: Sequence[Annotated], out: Path, should_stop: Callable[[], bool] = lambda: False
-) -> int:
-    """Writes a data set, one image for every plane with objects; returns how many planes.
-
-    Planes are the last two axes. One larger than 4096² is cut to its objects and 256 px around.
-
-    Args:
-        annotated: What to write.
-        out: Folder for ``images/`` and ``masks/``.
-        should_stop: Asked before every plane.
-
-    Raises:
-        OSError: A file cannot be written.
-    """
-    import tifffile
-
-    number = 0
-    for item in annotated:
-        for index in _planes(item.labels):
-            if should_stop():
-                return number
-            labels, window = _cut(item.labels[index])
-            pixels = np.asarray(item.pixels[index][window])
-            pixels = pixels[..., :3] if item.is_rgb else pixels
-            for part, values in (("images", pixels), ("masks", labels)):
-                path = out / part / f"{number:04}.tif"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                kind = "rgb" if values.ndim == 3 else "minisblack"
-                tifffile.imwrite(path, np.ascontiguousarray(values), photometric=kind)
-            number += 1
-    return number
-
-
-def _planes(labels: AnyArray) -> Iterator[tuple[int, ...]]:
-    """Positions on the leading axes of every plane with objects."""
-    for index in np.ndindex(*labels.shape[:-2]):
-        if labels[index].any():
-            yield index
-
-
-def _cut(plane: AnyArray) -> tuple[AnyArray, tuple[slice, slice]]:
-    """(the plane's objects counted from 1 on, the part of the plane that they are from)."""
-    window = (slice(None), slice(None))
-    if plane.size > LARGEST_PLANE_PX:
-        places = [np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0)]
-        window = (
-            slice(max(int(places[0][0]) - MARGIN_PX, 0), int(places[0][-1]) + MARGIN_PX),
-            slice(max(int(places[1][0]) - MARGIN_PX, 0), int(places[1][-1]) + MARGIN_PX),
-        )
-    part = plane[window]
-    values, inverse = np.unique(part, return_inverse=True)
-    counted = inverse.reshape(part.shape) + (values[0] != 0)
-    return counted.astype(np.uint16 if len(values) < 65535 else np.uint32), window
 
 
 def command(data: Path, *, model: str, minutes: float, out: Path, name: str) -> list[str]:
