@@ -31,9 +31,4 @@ def _delete_last_click(binding: Binding, active: ActiveObject) -> None:
     if not clicks:
         show_info("This object has no clicks left; Esc leaves it as it was.")
         return
-    last = clicks[-1]
-    binding.clicks.ensure()
-    layer = binding.clicks.layer(last.kind)
-    if layer is not None:  # as if the user had deleted the point in its layer
-        layer.selected_data = {binding.log.rows(last.kind).index(last)}
-        layer.remove_selected()
+    binding.clicks.remove(clicks[-1])

@@ -13,8 +13,9 @@ from qtpy.QtCore import QTimer
 
 from napari_edgeflow._types import ClickKind
 from napari_edgeflow.errors import RasterError
-from napari_edgeflow.gui.clicks.log import KINDS, ClickLog
+from napari_edgeflow.gui.clicks.log import KINDS, ClickLog, LoggedClick
 from napari_edgeflow.gui.clicks.preview import like
+from napari_edgeflow.gui.clicks.quiet import set_points
 from napari_edgeflow.gui.planes import (
     Plane,
     data_to_world_matrix,
@@ -80,14 +81,18 @@ class ClickLayers:
         self.write()
 
     def add(self, kind: ClickKind, position: Sequence[float]) -> None:
-        """Add a point as if the user had added it in the layer."""
+        """Add a point, with all that follows when the user adds one in the layer."""
         self.takes_boundary |= kind == "boundary"
+        planes = self._add_rows(kind, [position])
         self.ensure()
-        layer = self._layers[kind]
-        if layer is None:
-            raise RuntimeError("expected the Points layer that was just made, got none")
-        layer.add(np.asarray(position, dtype=float))
-        layer.selected_data = set()
+        if planes:
+            self.changed.emit(tuple(planes))
+
+    def remove(self, click: LoggedClick) -> None:
+        """Take a point away, with all that follows when the user deletes one in the layer."""
+        planes = self._log.remove_rows(click.kind, [self._log.rows(click.kind).index(click)])
+        self.ensure()
+        self.changed.emit(planes)
 
     def write(self) -> None:
         """Make the layers show what the log says."""
@@ -99,8 +104,7 @@ class ClickLayers:
             if not np.array_equal(data, layer.data):
                 self._is_writing = True
                 try:
-                    layer.selected_data = set()
-                    layer.data = data
+                    set_points(layer, data)
                 finally:
                     self._is_writing = False
 

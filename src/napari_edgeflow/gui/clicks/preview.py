@@ -9,6 +9,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_edgeflow._types import BoolArray, Prediction, Window
+from napari_edgeflow.gui.clicks.quiet import drawn_once
 from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape
 
 HELPER = "napari-edgeflow helper"
@@ -47,17 +48,18 @@ class Preview:
         layer = self.ensure()
         shape = iter(mask.shape)
         full_shape = tuple(next(shape) if at is None else 1 for at in plane.index)
-        layer.data = mask.astype(np.uint8).reshape(full_shape)
-        sizes = tuple(float(scale) if at is None else 1.0 for at in plane.index)
-        if tuple(layer.scale) != sizes:  # napari works the extent of all layers out again
-            layer.scale = sizes
         middle = (scale - 1) / 2  # of the first cell, from its first pixel
-        layer.translate = plane.position(window.y0 + middle, window.x0 + middle)
+        with drawn_once(layer):
+            layer.data = mask.astype(np.uint8).reshape(full_shape)
+            layer.scale = tuple(float(scale) if at is None else 1.0 for at in plane.index)
+            layer.translate = plane.position(window.y0 + middle, window.x0 + middle)
 
     def clear(self) -> None:
         """Show nothing; the layer stays."""
         if self.layer is not None and self.layer.data.any():
-            self.layer.data = np.zeros((1,) * self.layer.ndim, np.uint8)
+            with drawn_once(self.layer):
+                self.layer.data = np.zeros((1,) * self.layer.ndim, np.uint8)
+                self.layer.translate = self.layer.translate  # napari forgets the old extent
 
     def follow_image(self) -> None:
         """Take over the image layer's scale, rotation and the like."""
