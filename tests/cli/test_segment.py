@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -151,6 +152,57 @@ def test_a_georeferenced_image_gives_a_georeferenced_mask(
     assert "PNG keeps no place on the map" in result.stderr
 
 
+_BANDS = ("blue", "noise", "green", "red", "nir")
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [
+        ("", (0, 1, 2)),
+        ("first", (0, 1, 2)),
+        ("true-colour", (3, 2, 0)),
+        ("false-colour-nir", (4, 3, 2)),
+        (" 4 , 0,1 ", (4, 0, 1)),
+        ("4", (4, 4, 4)),
+    ],
+)
+def test_the_network_sees_the_bands_that_were_chosen(
+    tmp_path: Path,
+    predictor: BrightPixels,
+    monkeypatch: pytest.MonkeyPatch,
+    bands: str,
+    expected: tuple[int, ...],
+) -> None:
+    """Each band has a stripe of its own: what is bright in red, green and blue says which it is."""
+    pixels = np.full((len(_BANDS), 128, 128), 10, np.uint16)
+    for number in range(len(_BANDS)):
+        pixels[number, 20 * number : 20 * number + 20] = 500
+    options = {"driver": "GTiff", "height": 128, "width": 128, "count": 5, "dtype": "uint16"}
+    place = rasterio.Affine(1, 0, 500_000, 0, -1, 5_000_000)
+    with rasterio.open(tmp_path / "image.tif", "w", transform=place, **options) as file:
+        file.write(pixels)
+        for number, name in enumerate(_BANDS, start=1):
+            file.set_band_description(number, name)
+    seen: list[tuple[int, ...]] = []
+    plain = predictor.predict
+
+    def predict(image: FloatArray, *rest: Any) -> RawPrediction:
+        stripe = 20 * image.shape[0] // 128
+        rows = [int(image[:, :, band].mean(axis=1).argmax()) for band in range(3)]
+        seen.append(tuple(row // stripe for row in rows))
+        return plain(image, *rest)
+
+    monkeypatch.setattr(predictor, "predict", predict)
+    out = tmp_path / "mask.tif"
+    chosen = ["--bands", bands] if bands else []
+    click = f"{20 * expected[0] + 10},64,+"
+    result = _run(tmp_path / "image.tif", "--click", click, "--out", out, *chosen)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert seen[0] == expected
+    mask = tifffile.imread(out) == 1
+    assert np.flatnonzero(mask[:, 64])[[0, -1]] // 20 == pytest.approx(expected[0])
+
+
 def test_a_mask_to_start_from(tmp_path: Path, predictor: BrightPixels) -> None:
     tifffile.imwrite(tmp_path / "image.tif", _image())
     start = np.zeros((128, 128), np.uint16)
@@ -216,6 +268,11 @@ def test_clicks_that_make_no_sense(text: str) -> None:
         (["--click", "60,70,-"], "expected a click on the object, got only clicks beside it"),
         (["--click", "60,70,+", "--field-of-view", "0"], "field of view of at least 1 px, got 0"),
         (["--click", "60,70,+", "--field-of-view", "nan"], "field of view of at least 1 px"),
+        (["--click", "60,70,+", "--bands", "red"], "one to three numbers"),
+        (["--click", "60,70,+", "--bands", "0,0,0,0"], "got '0,0,0,0'; for example --bands"),
+        (["--click", "60,70,+", "--bands", "-1"], "got '-1'"),
+        (["--click", "60,70,+", "--bands", "1"], "--bands of 0…0, as the image has 1, got '1'"),
+        (["--click", "60,70,+", "--bands", "false-colour-nir"], "known as nir, red, green"),
         (["--click", "60,70,+", "--mask", "small.tif"], "expected a mask of the image's size"),
         (["--click", "60,70,+", "--mask", "empty.tif"], "empty.tif is all 0"),
         (["--click", "60,70,+", "--mask", "none.tif"], "none.tif cannot be opened"),
@@ -238,7 +295,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
     before = {path: path.read_bytes() for path in Path().iterdir()}
     result = _run("image.tif", "--out", "out.tif", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: expected ")
+    assert re.match(r"Error: (image\.tif: )?expected ", result.stderr)
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert {path: path.read_bytes() for path in Path().iterdir()} == before

@@ -154,7 +154,7 @@ def _paint(widget: Any, qtbot: Any) -> None:
     brush = next(panel for _, panel in widget.panels if isinstance(panel, BrushWindow))
     brush.start_button.click()
     _wait(qtbot, lambda: brush.layer is not None)
-    layer = brush.layer
+    layer: Any = brush.layer
     assert layer.data.shape[0] == 1
     at, y0, x0 = (round(value) for value in layer.translate)
     assert at == 1

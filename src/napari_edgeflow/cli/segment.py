@@ -63,6 +63,16 @@ def segment(
     mask: Annotated[
         Path | None, typer.Option(help="Label image to start from: its nonzero pixels.")
     ] = None,
+    bands: Annotated[
+        str,
+        typer.Option(
+            help="What the network sees: true-colour, false-colour-nir, first, or one to three "
+            "bands by their number from 0, in the order red, green, blue. [default: the first "
+            "three]",
+            metavar="PRESET|N,N,N",
+            show_default=False,
+        ),
+    ] = "",
     refine: Annotated[
         bool,
         typer.Option(
@@ -78,7 +88,13 @@ def segment(
         from napari_edgeflow.cli.segment_run import SegmentRequest, load_predictor, segment_image
 
         request = SegmentRequest(
-            image, tuple(parse_click(text) for text in click), out, mask, field_of_view, refine
+            image,
+            tuple(parse_click(text) for text in click),
+            out,
+            mask=mask,
+            field_of_view=field_of_view,
+            is_refined=refine,
+            bands=bands,
         )
         line = segment_image(request, lambda: load_predictor(model, device.value), verbose=verbose)
         typer.echo(line)

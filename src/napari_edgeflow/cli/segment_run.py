@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from napari_edgeflow._types import BoolArray, Click, Prediction, Window
+from napari_edgeflow.cli.bands import choose_bands
 from napari_edgeflow.errors import ExportError, RasterError
 from napari_edgeflow.export.mask import check_label_path, write_label_image
 from napari_edgeflow.raster.open import open_raster
@@ -36,6 +37,7 @@ class SegmentRequest:
         mask: A label image whose nonzero pixels are the start, or None.
         field_of_view: Side of the square looked at, level-0 pixels; None: the session's choice.
         is_refined: Draw the outline of a large object again at full resolution.
+        bands: A preset, or numbers; see ``choose_bands``. Empty: the first three.
     """
 
     image: Path
@@ -44,6 +46,7 @@ class SegmentRequest:
     mask: Path | None = None
     field_of_view: float | None = None
     is_refined: bool = False
+    bands: str = ""
 
 
 def load_predictor(model: str, device: str) -> Predictor:
@@ -70,9 +73,10 @@ def segment_image(
     check_label_path(request.out)
     with open_raster(request.image) as raster:
         _check_request(request, raster)
+        bands = choose_bands(raster, request.bands)
         start = None if request.mask is None else read_mask(request.mask, raster.shape)
         predictor = make_predictor()
-        session = _open_session(raster, predictor, request.field_of_view)
+        session = _open_session(raster, predictor, request.field_of_view, bands)
         prediction = _run_clicks(request, session, start, verbose)
         if request.is_refined:
             prediction = _refine(session, verbose)
@@ -127,10 +131,15 @@ def _check_request(request: SegmentRequest, raster: OpenRaster) -> None:
         )
 
 
-def _open_session(raster: OpenRaster, predictor: Predictor, field_of_view: float | None) -> Session:
+def _open_session(
+    raster: OpenRaster,
+    predictor: Predictor,
+    field_of_view: float | None,
+    bands: tuple[int, ...] | None,
+) -> Session:
     from napari_edgeflow.inference.session import Session  # torch takes seconds: checks come first
 
-    return Session(raster, predictor, field_of_view)
+    return Session(raster, predictor, field_of_view, bands=bands)
 
 
 def _run_clicks(
