@@ -45,9 +45,11 @@ class RoughDisk:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
         return self.side, self.side
 
     def read(self, window: Window) -> Labels:
+        """``(h, w) uint32`` of the window."""
         y = np.arange(window.y0, window.y1, dtype=np.int32)[:, None] - self.side // 2
         x = np.arange(window.x0, window.x1, dtype=np.int32)[None] - self.side // 2
         squared = y * y + x * x
@@ -67,9 +69,11 @@ class Rings:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
         return self.side, self.side
 
     def read(self, window: Window) -> Labels:
+        """``(h, w) uint32`` of the window."""
         per_row = self.side // PITCH
         y = np.arange(window.y0, window.y1)[:, None]
         x = np.arange(window.x0, window.x1)[None]

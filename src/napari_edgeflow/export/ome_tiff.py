@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
-from napari_edgeflow._files import written_whole
 from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo
-from napari_edgeflow.export.pictures import CLASSIC_TIFF_BYTES, TILE, label_tiles
+from napari_edgeflow.export.label_tiff import TiffHead, write_label_tiff
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.views import objects_only
 
@@ -36,21 +34,7 @@ def write_ome_tiff(
     """
     labels = objects_only(annotated)
     dtype = np.dtype(np.uint16 if labels.highest <= np.iinfo(np.uint16).max else np.uint32)
-    size = labels.shape[0] * labels.shape[1] * dtype.itemsize
-    with written_whole(path) as file:
-        tifffile.imwrite(
-            file,
-            label_tiles(labels, dtype, run),
-            shape=labels.shape,
-            dtype=dtype,
-            tile=(TILE, TILE),
-            photometric="minisblack",
-            compression="zlib",
-            bigtiff=size > CLASSIC_TIFF_BYTES,
-            ome=True,
-            software="napari-edgeflow",
-            **_pixel_size(annotated.image),
-        )
+    write_label_tiff(path, labels, dtype, _head(annotated.image), run)
     notes = ["classes and names are not in a label image"] if annotated.objects else []
     if dtype == np.uint32:
         notes.append(
@@ -61,12 +45,12 @@ def write_ome_tiff(
     return tuple(notes)
 
 
-def _pixel_size(image: ImageInfo) -> dict[str, Any]:
-    """Arguments of tifffile's writer: OME metadata, and resolution where the unit has one."""
+def _head(image: ImageInfo) -> TiffHead:
+    """OME metadata, and the resolution where the unit of the pixel size has one."""
     metadata: dict[str, Any] = {"axes": "YX", "Name": image.name}
     unit = _OME_UNITS.get(image.unit.lower())
     if image.pixel_size_yx is None or unit is None:
-        return {"metadata": metadata}
+        return TiffHead(ome=metadata)
     height, width = image.pixel_size_yx
     metadata |= {
         "PhysicalSizeY": height,
@@ -75,5 +59,4 @@ def _pixel_size(image: ImageInfo) -> dict[str, Any]:
         "PhysicalSizeXUnit": unit,
     }
     per_cm = _PER_CENTIMETRE[unit]
-    resolution = (per_cm / width, per_cm / height)
-    return {"metadata": metadata, "resolution": resolution, "resolutionunit": "CENTIMETER"}
+    return TiffHead(ome=metadata, pixels_per_cm=(per_cm / width, per_cm / height))

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 from PIL import Image
 
-from napari_edgeflow._files import write_whole, written_whole
-from napari_edgeflow._types import LabelArray, Window
-from napari_edgeflow.annotation.objects import AnnotationSet, LabelReader, tiles
+from napari_edgeflow._files import write_whole
+from napari_edgeflow._types import Window
+from napari_edgeflow.annotation.objects import AnnotationSet, tiles
 from napari_edgeflow.errors import ExportError
+from napari_edgeflow.export.label_tiff import TiffHead, write_label_tiff
 from napari_edgeflow.export.mask import check_label_path, write_label_image
 from napari_edgeflow.export.palette import palette_png, png_bytes
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.views import MappedLabels, class_view, objects_only, read_whole
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
-
-TILE = 256
-CLASSIC_TIFF_BYTES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,33 +138,6 @@ def _write_mask(path: Path, labels: MappedLabels, annotated: AnnotationSet, run:
     if target.suffix.lower() == ".png":
         write_label_image(target, read_whole(labels, "a PNG", run))
         return
-    dtype = np.min_scalar_type(labels.highest)
     reference = annotated.image.georeference
-    size = labels.shape[0] * labels.shape[1] * dtype.itemsize
-    with written_whole(target) as file:
-        tifffile.imwrite(
-            file,
-            label_tiles(labels, dtype, run),
-            shape=labels.shape,
-            dtype=dtype,
-            tile=(TILE, TILE),
-            photometric="minisblack",
-            compression="zlib",
-            bigtiff=size > CLASSIC_TIFF_BYTES,
-            metadata=None,
-            software="napari-edgeflow",
-            extratags=[] if reference is None else reference.mask_tags(),
-        )
-
-
-def label_tiles(
-    labels: LabelReader, dtype: np.dtype[np.generic], run: ExportRun = PLAIN_RUN
-) -> Iterator[LabelArray]:
-    """Tiles of 256² pixels, row by row; those at the far borders are filled up with zeros."""
-    rows, columns = labels.shape
-    total = -(-rows // TILE) * -(-columns // TILE)
-    for number, window in enumerate(tiles(labels.shape, TILE)):
-        run.count(number, total)
-        tile = np.zeros((TILE, TILE), dtype)
-        tile[: window.height, : window.width] = labels.read(window)
-        yield tile
+    head = TiffHead() if reference is None else TiffHead(reference.mask_tags())
+    write_label_tiff(target, labels, np.min_scalar_type(labels.highest), head, run)
