@@ -1,7 +1,9 @@
-"""Journals read without opening them; the store that takes memory where objects are."""
+"""Journals read without opening them, with labels beside them and without."""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,15 @@ from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.import_journal import (
     JournalLabels,
     Shelf,
-    SparseStore,
+    open_history,
     outline_of,
     read_history,
 )
 from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import ImageInfo, PlaneIndex
 from napari_edgeflow.annotation.store import ArrayStore
-from napari_edgeflow.errors import JournalError
+from napari_edgeflow.annotation.store_zarr import ZarrStore
+from napari_edgeflow.errors import JournalError, JournalLockedError
 
 SHAPE = (700, 900)
 PLANES: tuple[PlaneIndex, ...] = ((0, None, None), (2, None, None))
@@ -72,28 +75,54 @@ def test_what_is_no_journal_is_said_in_words(tmp_path: Path) -> None:
             read(tmp_path / "none")
 
 
-def test_a_sparse_store_is_like_an_array() -> None:
-    generator = np.random.default_rng(3)
-    sparse, array = SparseStore((1100, 1300)), ArrayStore.empty((1100, 1300))
-    for _ in range(30):
-        y, x = generator.integers(0, 1100), generator.integers(0, 1300)
-        h, w = generator.integers(1, 600, 2)
-        window = Window(int(y), int(x), int(min(1100, y + h)), int(min(1300, x + w)))
-        labels = generator.integers(0, 3, window.shape).astype(np.uint32)
-        for store in (sparse, array):
-            store.write(window, labels)
-        asked = Window(int(y) // 2, int(x) // 2, int(y) + 1, int(x) + 1)
-        np.testing.assert_array_equal(sparse.read(asked), array.read(asked))
-    assert sparse.next_id == array.next_id
-    for bad in (Window(-1, 0, 5, 5), Window(0, 0, 1101, 5)):
-        with pytest.raises(ValueError, match="expected a window inside"):
-            sparse.read(bad)
+def _project_with_store(folder: Path, n: int = 3) -> tuple[History, Journal]:
+    """A project with labels on disk, the last object not there yet."""
+    journal = Journal.open(folder / "a.edgeflow")
+    store = ZarrStore.create(folder / "a.edgeflow.zarr", (3, *SHAPE))
+    info = ImageInfo("stack.tif", SHAPE)
+    history = History.begin(journal, info, store, State(ClassList().add("cell")))
+    for number in range(n):
+        window = Window(100 * number, 450, 100 * number + 90, 560)
+        about = NewObject(1, plane=(number, None, None))
+        mask = np.ones(window.shape, bool)
+        history.do(commit_object(history.state, store, window, mask, about))
+        if number == n - 2:
+            store.flush()
+    return history, journal
 
 
-def test_a_sparse_store_takes_memory_where_objects_are() -> None:
-    sparse = SparseStore((10**6, 10**6))
-    sparse.write(Window(0, 0, 3000, 3000), np.zeros((3000, 3000), np.uint32))
-    assert not sparse._tiles
-    sparse.write(Window(999_990, 999_990, 10**6, 10**6), np.ones((10, 10), np.uint32))
-    assert len(sparse._tiles) == 1
-    assert sparse.read(Window(999_000, 999_000, 10**6, 10**6)).sum() == 100
+@pytest.mark.parametrize("how", ["as it was left", "open elsewhere", "damaged", "lost"])
+def test_labels_on_disk_are_read_whatever_happened_to_them(
+    tmp_path: Path, quick_disk: None, how: str
+) -> None:
+    history, journal = _project_with_store(tmp_path)
+    if how != "open elsewhere":
+        journal.close()
+    if how == "damaged":
+        (tmp_path / "a.edgeflow.zarr" / "zarr.json").write_text("{")
+    if how == "lost":
+        shutil.rmtree(tmp_path / "a.edgeflow.zarr")
+    with ExitStack() as opened:
+        found = open_history(tmp_path / "a.edgeflow", opened)
+        assert found.state == history.state
+        assert isinstance(found.store, ZarrStore) == (how == "as it was left")
+        for number in range(3):
+            plane = (number, None, None)
+            whole = Window(0, 0, *SHAPE)
+            labels = found.annotations(plane).labels.read(whole)
+            np.testing.assert_array_equal(labels, history.store.read(whole, plane))
+            assert set(np.unique(labels)) == {0, number + 1}
+    journal.close()
+
+
+def test_labels_that_only_the_disk_has_are_not_left_out(tmp_path: Path) -> None:
+    store = ZarrStore.create(tmp_path / "a.edgeflow.zarr", SHAPE)
+    store.write(Window(0, 0, 5, 5), np.full((5, 5), 9))
+    store.flush()
+    with Journal.open(tmp_path / "a.edgeflow") as journal:
+        History.begin(journal, ImageInfo("a.tif", SHAPE), store, State(ClassList().add("cell")))
+        with ExitStack() as opened, pytest.raises(JournalLockedError):
+            open_history(journal.path, opened)
+    with ExitStack() as opened:
+        found = open_history(tmp_path / "a.edgeflow", opened)
+        assert (found.store.read(Window(0, 0, 5, 5)) == 9).all()

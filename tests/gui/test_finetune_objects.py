@@ -16,8 +16,8 @@ from napari_edgeflow._types import AnyArray, Click, Window
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import set_hidden, set_locked
-from napari_edgeflow.annotation.import_journal import SparseStore
 from napari_edgeflow.annotation.objects import ObjectRecord
+from napari_edgeflow.annotation.sparse_store import SparseStore
 from napari_edgeflow.annotation.store import ArrayStore
 from napari_edgeflow.data.folder import FolderDataset
 from napari_edgeflow.errors import Cancelled

@@ -20,13 +20,13 @@ from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import ImageInfo
 from napari_edgeflow.annotation.records import MemoryLog
+from napari_edgeflow.annotation.store_layout import store_place
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.gui.bands import open_plane
 from napari_edgeflow.gui.labels.large_labels import (
     StoreView,
     is_in_view,
     open_store,
-    store_place,
 )
 from napari_edgeflow.gui.labels.sizes import needs_store
 from napari_edgeflow.gui.planes import PlaneImage

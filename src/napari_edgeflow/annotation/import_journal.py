@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
-import numpy as np
-
-from napari_edgeflow._types import LabelArray, Window
+from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.history import History, read_outline
 from napari_edgeflow.annotation.journal import Journal
-from napari_edgeflow.annotation.journal_file import scan
+from napari_edgeflow.annotation.journal_file import find_records, plain_errors, read_at, scan
 from napari_edgeflow.annotation.objects import ImageInfo, Labels, PlaneIndex
 from napari_edgeflow.annotation.records import Record
-
-_TILE = 512
+from napari_edgeflow.annotation.serialize import image_from_json
+from napari_edgeflow.annotation.sparse_store import SparseStore
+from napari_edgeflow.annotation.store import LabelStore
+from napari_edgeflow.annotation.store_layout import store_place
+from napari_edgeflow.annotation.store_zarr import ZarrStore
+from napari_edgeflow.errors import JournalError, RasterError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,15 +55,45 @@ def outline_of(path: Path) -> Outline:
 
 
 def read_history(path: Path) -> History:
-    """The history of a journal with labels in memory; one more step cannot be done in it.
+    """The history of a journal with labels in memory; nothing can be done or taken back in it.
 
     Raises:
         JournalError: It cannot be read, or is of a version that is not known here.
     """
-    log = _Records(path, tuple(scan(path)))
-    image, _, _, _ = read_outline(log.records)
-    # resuming reads the log and no more
-    return History.resume(cast(Journal, log), SparseStore(image.shape))
+    with plain_errors(path), path.open("rb") as file:
+        records = _Records(path, file, find_records(path, file))
+        try:
+            shape = image_from_json(records.read(0).header["image"]).shape
+        except (IndexError, KeyError, TypeError, ValueError):
+            shape = 1, 1  # resuming says what is wrong
+        # resuming reads the log and no more
+        return History.resume(cast(Journal, records), SparseStore(shape))
+
+
+def open_history(path: Path, opened: ExitStack) -> History:
+    """The history of a journal, to read only: with the labels on disk beside it, if there are.
+
+    Where those are open elsewhere or damaged, labels come from the journal alone.
+
+    Args:
+        path: The journal.
+        opened: Closes it.
+
+    Raises:
+        JournalError: It cannot be read; or it is open elsewhere, and its labels began with some
+            that are on disk alone.
+    """
+    place = store_place(path)
+    if not place.exists():
+        return read_history(path)
+    try:
+        journal = opened.enter_context(Journal.open(path))
+        return History.resume(journal, cast(LabelStore, ZarrStore.open(place)))
+    except (JournalError, RasterError):
+        first = next(scan(path), None)
+        if first is None or not first.header.get("labels_from_log"):
+            raise
+        return read_history(path)
 
 
 class JournalLabels:
@@ -102,78 +135,24 @@ class Shelf:
         return self._store
 
 
-class SparseStore:
-    """A ``LabelStore`` of any size and number of planes; takes memory where objects are."""
-
-    is_persistent = False
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape = shape
-        self.next_id = 1
-        self._tiles: dict[tuple[PlaneIndex, int, int], Labels] = {}
-
-    def read(self, window: Window, plane: PlaneIndex = ()) -> Labels:
-        """``(h, w) uint32`` ids of the window, a copy.
-
-        Raises:
-            ValueError: The window is outside.
-        """
-        self._check(window)
-        labels = np.zeros(window.shape, np.uint32)
-        for row, column, tile in _tiles_of(window):
-            kept = self._tiles.get((plane, row, column))
-            common = tile.intersect(window)
-            if kept is not None and common is not None:
-                part = kept[common.relative_to(tile).slices]
-                labels[common.relative_to(window).slices] = part
-        return labels
-
-    def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
-        """Put ``(h, w)`` ids into the window.
-
-        Raises:
-            ValueError: The window is outside, or the labels are of another shape.
-        """
-        self._check(window)
-        if labels.shape != window.shape:
-            raise ValueError(f"expected labels of the window's {window.shape}, got {labels.shape}")
-        self.next_id = max(self.next_id, int(labels.max(initial=0)) + 1)
-        for row, column, tile in _tiles_of(window):
-            common = tile.intersect(window)
-            if common is None:
-                continue
-            part = labels[common.relative_to(window).slices]
-            kept = self._tiles.get((plane, row, column))
-            if kept is None and part.any():
-                kept = self._tiles[plane, row, column] = np.zeros(tile.shape, np.uint32)
-            if kept is not None:
-                kept[common.relative_to(tile).slices] = part
-
-    def _check(self, window: Window) -> None:
-        rows, columns = self.shape
-        if min(window.y0, window.x0) < 0 or window.y1 > rows or window.x1 > columns:
-            raise ValueError(f"expected a window inside {self.shape} px, got {window}")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Records:
-    """As much of a journal as resuming reads."""
+    """As much of a journal as resuming reads, each record from the file when it is asked for."""
 
     path: Path
-    records: Sequence[Record]
+    file: BinaryIO
+    places: Sequence[int]
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.places)
 
     def read(self, number: int) -> Record:
-        """One record."""
-        return self.records[number]
+        """One record.
 
-
-def _tiles_of(window: Window) -> list[tuple[int, int, Window]]:
-    """Row, column and window of each tile that the window touches."""
-    return [
-        (row, column, Window(row * _TILE, column * _TILE, (row + 1) * _TILE, (column + 1) * _TILE))
-        for row in range(window.y0 // _TILE, -(-window.y1 // _TILE))
-        for column in range(window.x0 // _TILE, -(-window.x1 // _TILE))
-    ]
+        Raises:
+            JournalError: It was changed meanwhile.
+        """
+        found = read_at(self.file, self.places[number])
+        if found is None:
+            raise JournalError(f"expected {self.path} to stay as it was while it is read")
+        return found[0]

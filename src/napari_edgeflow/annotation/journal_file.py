@@ -179,6 +179,22 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def find_records(path: Path, file: BinaryIO) -> list[int]:
+    """Where the whole records of a journal begin; nothing is changed.
+
+    Raises:
+        JournalError: The file is no journal.
+    """
+    head = read_all(file, 0, len(MAGIC))
+    if not MAGIC.startswith(head):
+        raise JournalError(f"expected a journal of napari-edgeflow, got {path}")
+    places, end = [], len(MAGIC)
+    while (found := read_at(file, end)) is not None:
+        places.append(end)
+        end = found[1]
+    return places
+
+
 def scan(path: Path) -> Iterator[Record]:
     """The whole records of a journal, for a look at it; nothing is locked or changed.
 

@@ -18,6 +18,11 @@ _STACK_AXES = ({"name": "t", "type": "time"}, {"name": "c"}, {"name": "z", "type
 _PLANE_AXES = ({"name": "y", "type": "space"}, {"name": "x", "type": "space"})
 
 
+def store_place(journal: Path) -> Path:
+    """The folder of the labels that belong to a journal: ``NAME.zarr`` beside it."""
+    return journal.with_name(f"{journal.name}.zarr")
+
+
 def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Planes halved, rounded up, until they are one chunk; as many planes in every level."""
     shapes = [shape]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from napari_edgeflow._types import LabelArray, Window
 from napari_edgeflow.annotation.classes import ClassList, read_classes
-from napari_edgeflow.annotation.history import History
+from napari_edgeflow.annotation.import_journal import open_history
 from napari_edgeflow.annotation.import_labels import ArrayLabels
 from napari_edgeflow.annotation.import_mask import read_mask
-from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.journal_file import MAGIC
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
@@ -28,9 +24,7 @@ from napari_edgeflow.annotation.objects import (
     PlaneIndex,
     measure_labels,
 )
-from napari_edgeflow.annotation.serialize import image_from_json
-from napari_edgeflow.annotation.store import ArrayStore, LabelStore, StoredPlane
-from napari_edgeflow.annotation.store_zarr import ZarrStore
+from napari_edgeflow.annotation.store import ArrayStore, StoredPlane
 from napari_edgeflow.errors import AnnotationError, RasterError
 from napari_edgeflow.export.formats import ExportFormat
 from napari_edgeflow.export.pictures import StretchedPixels
@@ -41,7 +35,6 @@ from napari_edgeflow.raster.place import MapPlace
 from napari_edgeflow.raster.source import OpenRaster
 
 CLASS_NAME = "object"
-_MAX_IN_MEMORY_PX = 4096**2
 
 
 def is_project(path: Path) -> bool:
@@ -166,47 +159,19 @@ def _of_class_values(path: Path, classes: ClassList) -> AnnotationSet:
 # --- projects ---------------------------------------------------------------------------------
 
 
-class PlanesInMemory:
-    """A store of any planes of one size; those without objects take no room."""
-
-    is_persistent = False
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape = shape
-        self._planes: dict[PlaneIndex, ArrayStore] = {}
-
-    @property
-    def next_id(self) -> int:
-        """One above the highest id so far."""
-        return max((plane.next_id for plane in self._planes.values()), default=1)
-
-    def read(self, window: Window, plane: PlaneIndex = ()) -> Labels:
-        """``(h, w) uint32`` ids of the window, a copy."""
-        if plane not in self._planes:
-            return np.zeros(window.shape, np.uint32)
-        return self._planes[plane].read(window)
-
-    def write(self, window: Window, labels: LabelArray, plane: PlaneIndex = ()) -> None:
-        """Put ``(h, w)`` ids into the window."""
-        if plane not in self._planes:
-            self._planes[plane] = ArrayStore.empty(self.shape)
-        self._planes[plane].write(window, labels)
-
-
 def annotated_project(
     path: Path, image: Path | None, form: ExportFormat, opened: ExitStack
 ) -> list[AnnotationSet]:
     """The objects of a project, a set for each plane that has some.
 
-    The project may be open elsewhere: what is read is a copy of its journal, up to its last
-    whole step. Only one whose labels are a store of their own is opened itself.
+    The project may be open elsewhere: it is read up to its last whole step.
 
     Raises:
         AnnotationError: It holds no objects.
-        JournalError: It is damaged from the start, of a newer version, or open elsewhere.
-        RasterError: The image or the store cannot be read.
+        JournalError: It is damaged from the start, or of a newer version.
+        RasterError: The image cannot be read.
     """
-    history = _open_history(path, opened)
+    history = open_history(path, opened)
     file = image or _existing(history.image.path)
     planes = dict.fromkeys(record.plane for record in history.state.objects.values())
     if not planes:
@@ -222,30 +187,6 @@ def annotated_project(
         )
         for plane in sorted(planes, key=str)
     ]
-
-
-def _open_history(path: Path, opened: ExitStack) -> History:
-    place = path.with_name(f"{path.name}.zarr")
-    if place.exists():
-        journal = opened.enter_context(Journal.open(path))
-        return History.resume(journal, cast(LabelStore, ZarrStore.open(place)))
-    folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="napari-edgeflow-")))
-    copy = folder / path.name
-    shutil.copyfile(path, copy)
-    journal = opened.enter_context(Journal.open(copy))
-    shape = _image_shape(journal)
-    store: LabelStore = PlanesInMemory(shape)
-    if shape[0] * shape[1] > _MAX_IN_MEMORY_PX:
-        store = ZarrStore.create(folder / "labels.zarr", shape)
-    return History.resume(journal, store)
-
-
-def _image_shape(journal: Journal) -> tuple[int, int]:
-    """Of the image that the journal begins with; any, where it does not: resuming it says why."""
-    try:
-        return image_from_json(journal.read(0).header["image"]).shape
-    except (IndexError, KeyError, TypeError, ValueError):
-        return 1, 1
 
 
 def _existing(path: Path | None) -> Path | None:

@@ -25,6 +25,7 @@ from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.changes import Change
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import LabelStore
+from napari_edgeflow.annotation.store_layout import store_place
 from napari_edgeflow.annotation.store_zarr import ZarrStore
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.clicks.preview import like
@@ -33,11 +34,6 @@ from napari_edgeflow.gui.labels.label_colors import new_colormap
 from napari_edgeflow.gui.messages import Messages, in_words
 from napari_edgeflow.gui.planes import layer_shape, shown_plane
 from napari_edgeflow.gui.worker import Worker
-
-
-def store_place(journal: Path) -> Path:
-    """The folder of the labels that belong to a journal: ``NAME.zarr`` beside it."""
-    return journal.with_name(f"{journal.name}.zarr")
 
 
 def open_store(

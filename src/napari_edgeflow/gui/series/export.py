@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_edgeflow.annotation.classes import ClassList
-from napari_edgeflow.annotation.import_journal import JournalLabels, Shelf, SparseStore
+from napari_edgeflow.annotation.import_journal import JournalLabels, Shelf
 from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo, ObjectRecord, PlaneIndex
+from napari_edgeflow.annotation.sparse_store import SparseStore
 from napari_edgeflow.annotation.store import StoredPlane
 from napari_edgeflow.errors import Cancelled, EdgeFlowError, ExportError
 from napari_edgeflow.export.formats import FORMATS, ExportFormat, export
