@@ -198,37 +198,6 @@ def test_a_second_window_is_told_and_saves_elsewhere(
     assert set(first.project.state.objects) == {1, 2}
 
 
-def test_a_full_disk_changes_nothing_and_is_said(
-    open_image: Any,
-    file: Path,
-    settle: Settle,
-    messages: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    controller = open_image(file)
-    finish(controller, settle, (15, 20))
-    saved = controller.project.saved_line
-    controller.click((40, 50), "positive")
-    settle(controller)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("napari_edgeflow.annotation.journal.write_all", full)
-        controller.finish()
-        settle(controller)
-        assert "No space left" in messages[-1]
-        assert controller.project.saved_line.startswith("Not saved: ")
-        assert set(controller.project.state.objects) == {1}
-        assert controller.active is not None
-    controller.finish()
-    settle(controller)
-    assert set(controller.project.state.objects) == {1, 2}
-    assert controller.project.saved_line.startswith("Saved at ")
-    assert controller.project.saved_line >= saved
-
-
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_a_journal_that_was_cut_off_comes_back_to_its_last_whole_step(
     open_image: Any, file: Path, settle: Settle, qtbot: Any, messages: list[str], cut: int

@@ -8,6 +8,7 @@ never deleted.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -184,8 +185,10 @@ def open_free(place: Path) -> Journal:
 class AutosaveLog:
     """A log that becomes a journal with the first step after its beginning.
 
-    So an image that was only looked at leaves no file. Where no place can be written to, steps are
-    kept in memory, and the notes say so.
+    So an image that was only looked at leaves no file. While the disk takes nothing, records wait
+    in memory and go to disk, in their order, as soon as it does: nothing is half-written, and
+    ``problem`` says what is not saved. Where no place can be written to at all, steps are kept in
+    memory, and the notes say so.
 
     Attributes:
         place: The journal; None before the first step and when there is none.
@@ -200,7 +203,9 @@ class AutosaveLog:
         self.notes: list[str] = []
         self._places = tuple(places)
         self._log: RecordLog = MemoryLog()
-        self._n_begun = 0
+        self._n_kept = self._n_begun = 0
+        self._waiting: list[Record] = []
+        self._why = ""
         self._is_begun = self._is_open = False
 
     @classmethod
@@ -216,29 +221,40 @@ class AutosaveLog:
         """The journal; None while there is none."""
         return self._log if isinstance(self._log, Journal) else None
 
-    def append(self, record: Record) -> int:
-        """The record's number.
+    @property
+    def problem(self) -> str:
+        """What is not on disk though it should be, and why, in words; empty when all is."""
+        if not self._why:
+            return ""
+        n = len(self._waiting) or self._n_kept - self._n_begun
+        return f"{n} step{'s' * (n != 1)} in memory only. {self._why}"
 
-        Raises:
-            JournalError: It cannot be written.
-        """
-        if not self._is_begun:
-            self._n_begun += 1
-        elif not self._is_open:
+    def append(self, record: Record) -> int:
+        """The record's number; it waits for ``commit``."""
+        if self._is_begun and not self._is_open:
             self._open()
+        if isinstance(self._log, Journal):
+            self._waiting.append(record)
+            return len(self._log) + len(self._waiting) - 1
+        self._n_kept += 1
+        self._n_begun += not self._is_begun
         return self._log.append(record)
 
     def commit(self) -> None:
-        """Nothing; the records are on disk when this returns, but for the beginning alone.
-
-        Raises:
-            JournalError: The system cannot promise that.
-        """
+        """Nothing; records are on disk when this returns, or ``problem`` says why not."""
         self._is_begun = True
-        self._log.commit()
+        self._save()
+
+    def save(self) -> None:
+        """Try again to bring what is in memory to disk; ``problem`` says how it went."""
+        if self._is_begun and not self._is_open and self._n_kept > self._n_begun:
+            self._open()
+        self._save()
 
     def read(self, number: int) -> Record:
         """A record that was appended."""
+        if isinstance(self._log, Journal) and number >= len(self._log):
+            return self._waiting[number - len(self._log)]
         return self._log.read(number)
 
     def close(self) -> None:
@@ -246,24 +262,64 @@ class AutosaveLog:
         if isinstance(self._log, Journal):
             self._log.close()
 
+    def _save(self) -> None:
+        """Write what waits; what cannot be written goes on waiting."""
+        journal = self.journal
+        if journal is None or not self._waiting:
+            return
+        before, why = len(journal), ""
+        try:
+            for record in self._waiting:
+                journal.append(record)
+        except JournalError as error:
+            why = str(error)
+        try:
+            journal.commit()
+        except JournalError as error:  # the journal took back what is not on disk
+            why = str(error)
+        del self._waiting[: len(journal) - before]
+        self._say(why)
+
+    def _say(self, why: str) -> None:
+        """Note when saving begins to fail, and when it goes on."""
+        if why and not self._why:
+            self.notes.append(
+                f"{why}. You can go on: your steps are kept in memory, and saved as soon as "
+                "possible"
+            )
+        elif self._why and not why and self.place is not None:
+            self.notes.append(f"All steps are saved again, in {self.place.name}")
+        self._why = why
+
     def _open(self) -> None:
-        """Move from memory to the first place that takes it."""
+        """Move from memory to the first place that takes it; again later where disks are full."""
         self._is_open = True
-        begun = [self._log.read(number) for number in range(self._n_begun)]
-        problems: list[str] = []
+        kept = [self._log.read(number) for number in range(self._n_kept)]
+        problems: list[JournalError] = []
         for place in self._places:
-            journal = _try(lambda place=place: _begin(place, begun), problems)  # type: ignore[misc]
+            journal = _try(lambda place=place: _begin(place, kept), problems)  # type: ignore[misc]
             if journal is None:
                 continue
             self._log, self.place = journal, journal.path
             if problems:
                 self.notes.append(f"{problems[0]}. Your steps are saved in {journal.path} instead.")
+            self._say("")
             return
-        if problems:
+        if any(_is_full(problem) for problem in problems):
+            self._is_open = False
+            self._say(str(problems[0]))
+        elif problems:
             self.notes.append(
                 f"{problems[0]}. Your steps are kept in memory only: export your objects before "
                 "closing, or choose another folder for autosave."
             )
+
+
+def _is_full(error: JournalError) -> bool:
+    """True when the disk, or the user's share of it, had no room."""
+    cause = error.__cause__
+    full = errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)
+    return isinstance(cause, OSError) and cause.errno in full
 
 
 def _begin(place: Path, begun: Sequence[Record]) -> Journal:
@@ -285,11 +341,11 @@ def _begin(place: Path, begun: Sequence[Record]) -> Journal:
     return journal
 
 
-def _try(attempt: Callable[[], Journal], problems: list[str]) -> Journal | None:
+def _try(attempt: Callable[[], Journal], problems: list[JournalError]) -> Journal | None:
     try:
         return attempt()
     except JournalError as error:
-        problems.append(str(error))
+        problems.append(error)
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -34,10 +35,12 @@ from napari_edgeflow.annotation.objects import (
 )
 from napari_edgeflow.annotation.records import MemoryLog
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore, MarkedStore, StoredPlane
+from napari_edgeflow.annotation.store_layout import store_place
 from napari_edgeflow.errors import EdgeFlowError, JournalError, JournalLockedError
-from napari_edgeflow.gui.labels.large_labels import open_store, store_place
+from napari_edgeflow.gui.labels.large_labels import open_store
 from napari_edgeflow.gui.labels.sizes import needs_store
 
+_LOG = logging.getLogger(__name__)
 _SAMPLE, _N_SAMPLES = 48, 12
 
 
@@ -191,6 +194,10 @@ def close_history(history: History) -> None:
     store, log = history.store, history.log
     journal = log.journal if isinstance(log, AutosaveLog) else None
     is_untouched = not (history.n_undo or history.n_redo or history.state.objects)
+    if isinstance(log, AutosaveLog):
+        log.save()
+        if log.problem:
+            _LOG.error("lost with the window: %s", log.problem)
     try:
         if isinstance(store, MarkedStore) and not is_untouched:
             store.flush()
@@ -207,10 +214,15 @@ def compact_if_large(history: History, shape: tuple[int, ...]) -> None:
     log = history.log
     journal = log.journal if isinstance(log, AutosaveLog) else None
     is_large = journal is not None and journal.n_bytes > LARGE_BYTES
+    if isinstance(log, AutosaveLog) and log.problem:
+        return
     if journal is None or not is_large or history.n_undo < 2 * KEPT_STEPS:
         return
     if isinstance(history.store, ArrayStore):
-        compact(history, journal, planes_of(shape))
+        try:
+            compact(history, journal, planes_of(shape))
+        except (OSError, JournalError):  # it goes on as it is; the steps are in it
+            _LOG.warning("%s could not be written anew", journal.path, exc_info=True)
 
 
 def fingerprint(pixels: Any) -> str:

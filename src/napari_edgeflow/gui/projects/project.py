@@ -16,6 +16,7 @@ from typing import Any
 from napari.layers import Labels as LabelsLayer
 from napari.utils.notifications import show_error, show_warning
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_edgeflow._types import BoolArray, Window
 from napari_edgeflow.annotation.autosave import Found
@@ -30,6 +31,7 @@ from napari_edgeflow.gui.projects.steps import Snapshot, Step
 from napari_edgeflow.gui.projects.work import Make, ProjectWork
 from napari_edgeflow.gui.worker import Worker
 
+RETRY_MS = 5000
 OFFER_FIRST = (
     "There are objects of this image from before: choose “Resume” or “Start anew” at the top of "
     "the panel first."
@@ -75,7 +77,7 @@ class Project:
         self._n_jobs = self._n_waiting = self._n_asked = self._n_going = 0
         self._saved_at: datetime | None = None
         self._problem = ""
-        self._has_edits = False
+        self._has_edits = self._is_waiting_for_disk = False
         self._is_closed = False
         self._class_of_paint: Callable[[], int] = lambda: 1
         view.edited.connect(self.absorb)
@@ -107,6 +109,11 @@ class Project:
     def place(self) -> Path | None:
         """The journal; None before the first step, and when steps are kept in memory alone."""
         return self._snapshot.place
+
+    @property
+    def is_on_disk(self) -> bool:
+        """True when every step so far is in the journal."""
+        return self.place is not None and not self._snapshot.problem
 
     @property
     def can_undo(self) -> bool:
@@ -146,8 +153,8 @@ class Project:
     @property
     def saved_line(self) -> str:
         """Where the steps are saved and since when, in words."""
-        if self._problem:
-            return f"Not saved: {self._problem}"
+        if self._problem or self._snapshot.problem:
+            return f"Not saved: {self._problem or self._snapshot.problem}"
         if self.is_untouched:
             return ""
         if self.is_busy:
@@ -323,12 +330,30 @@ class Project:
         self._snapshot = step.after
         self._saved_at = datetime.now()
         self._tell(step.after.notes)
+        self._save_later()
         if step.change is None or step.change.is_empty:
             return
         self.view.show(step.change, step.is_forward)
         self.changed.emit(step.change)
         if on_done is not None:
             on_done(step.change)
+
+    def _save_later(self) -> None:
+        """Try again in a while when the disk did not take the last steps."""
+        if self._snapshot.problem and not self._is_waiting_for_disk:
+            self._is_waiting_for_disk = True
+            QTimer.singleShot(RETRY_MS, self.save_again)
+
+    def save_again(self) -> None:
+        """Try to save what is in memory only because the disk did not take it."""
+        self._is_waiting_for_disk = False
+        if self._snapshot.problem:
+            self._submit(self._work.save, self._on_saved)
+
+    def _on_saved(self, after: Snapshot) -> None:
+        self._snapshot = after
+        self._tell(after.notes)
+        self._save_later()
 
     def _on_absorbed(self, plane: PlaneIndex, result: tuple[Step, tuple[Window, ...]]) -> None:
         step, redraw = result

@@ -143,7 +143,7 @@ class Projects:
         The layer of a project that is kept in memory alone stays, as it is all there is of it.
         """
         for project in [one for one in self._projects if one.image is image]:
-            layer, is_saved = project.layer, project.place is not None
+            layer, is_saved = project.layer, project.is_on_disk
             is_ours = project.view.is_own and (is_saved or not project.state.objects)
             self.close(project)
             if layer is None or layer not in self._viewer.layers:

@@ -21,6 +21,7 @@ class Snapshot:
         redo_title: Of the step that redo does again; likewise.
         place: The journal; None while there is none, or steps are kept in memory alone.
         notes: What the user should know, in words.
+        problem: What is not saved though it should be, and why; empty when all is.
     """
 
     state: State = field(default_factory=State)
@@ -29,6 +30,7 @@ class Snapshot:
     redo_title: str = ""
     place: Path | None = None
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     @classmethod
     def of(cls, history: History) -> Snapshot:
@@ -37,11 +39,13 @@ class Snapshot:
         log = history.log
         place: Path | None = None
         notes: tuple[str, ...] = ()
+        problem = ""
         if isinstance(log, AutosaveLog):
             place, notes = log.place, tuple(log.notes)
             log.notes.clear()
+            problem = log.problem
         titles = history.next_undo(), history.next_redo()
-        return cls(history.state, next_id, *titles, place, notes)
+        return cls(history.state, next_id, *titles, place, notes, problem)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

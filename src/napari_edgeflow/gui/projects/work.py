@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from napari_edgeflow._types import AnyArray, Window
-from napari_edgeflow.annotation.autosave import Found
+from napari_edgeflow.annotation.autosave import AutosaveLog, Found
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.hand_edits import hand_edits
 from napari_edgeflow.annotation.history import History
@@ -97,6 +97,13 @@ class ProjectWork:
         if change is not None:
             history.do(change)
         return Step(change, True, Snapshot.of(history)), redraw
+
+    def save(self) -> Snapshot:
+        """Try again to save what is in memory only."""
+        history = self.history
+        if isinstance(history.log, AutosaveLog):
+            history.log.save()
+        return Snapshot.of(history)
 
     def close(self) -> None:
         """Let go of the journal."""
