@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.errors import RasterError
 from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.later import Later
 from napari_edgeflow.raster.lazy import LazyRaster, lazy_levels
 from napari_edgeflow.raster.open import open_first_plane, open_raster
-from napari_edgeflow.raster.rough import BUDGET_PIXELS, RoughLevel
+from napari_edgeflow.raster.rough import AT_ONCE_BYTES, BUDGET_PIXELS, RoughLevel
 from napari_edgeflow.raster.stretch import Stretch
 from napari_edgeflow.raster.view import BandView, view_of
 
@@ -163,6 +166,125 @@ def test_a_mosaic_shows_what_is_in_its_pieces(monkeypatch: pytest.MonkeyPatch) -
     assert (shown == shown[0]).all()
     assert shown.min() < 2
     assert shown.max() > 253
+
+
+class _Gate:
+    """A raster whose reads wait at a gate in every thread but the test's; counts its bytes."""
+
+    def __init__(self, pixels: AnyArray) -> None:
+        self._array, self._home = _Chunked(pixels), threading.get_ident()
+        self.shape, self.dtype, self.chunks = pixels.shape, pixels.dtype, _Chunked.chunks
+        self.gate, self.n_read = threading.Event(), 0
+        self.is_broken = False
+
+    def __getitem__(self, key: Any) -> AnyArray:
+        if threading.get_ident() != self._home:
+            assert self.gate.wait(20)
+            if self.is_broken:
+                raise OSError("the disk is gone")
+            return self._array[key]
+        part = self._array[key]
+        self.n_read += part.nbytes
+        return part
+
+
+def _slope(side: int = 4608) -> AnyArray:
+    y, x = np.arange(side, dtype=np.int64)[:, None], np.arange(side, dtype=np.int64)[None]
+    slope: AnyArray = (y // 37 + x // 37).astype(np.uint8)
+    return slope[:, :, None]
+
+
+def test_a_view_that_takes_long_is_rough_first_and_exact_when_it_was_read() -> None:
+    gated, done = _Gate(_slope()), threading.Semaphore(0)
+    raster = LazyRaster(ArrayRaster([gated], axes="YXS"))
+    exact = lazy_levels(LazyRaster(ArrayRaster([_Chunked(_slope())], axes="YXS")), (0,))
+    levels = lazy_levels(raster, (0,))
+    assert len(levels) == 3
+    raster.later.watch(done.release)
+    for level, model, key in (
+        (levels[-1], exact[-1], np.s_[:, :]),
+        (levels[1], exact[1], np.s_[100:1500, 100:1500]),
+    ):
+        gated.gate.clear()
+        gated.n_read = 0
+        first = level[key]
+        assert gated.n_read <= AT_ONCE_BYTES
+        np.testing.assert_array_equal(level[key], first)  # until there is more
+        given = np.asarray(level) if level is levels[-1] else first
+        truth = model[key].astype(int)
+        assert (first != truth).any()
+        if level is levels[1]:  # it is what the whole view has there: each pixel is near its place
+            assert np.abs(first - truth).mean() < 8
+        gated.gate.set()
+        assert done.acquire(timeout=20)
+        gated.n_read = 0
+        np.testing.assert_array_equal(level[key], truth)
+        assert gated.n_read == 0
+        if level is levels[-1]:  # as napari keeps it
+            np.testing.assert_array_equal(given, first)
+            level.renew()
+            np.testing.assert_array_equal(given, truth)
+    gated.gate.clear()
+    beside = levels[1][100:1500, 200:1600]  # moved by 100: what was read is shown as it is
+    np.testing.assert_array_equal(beside[:, :1300], exact[1][100:1500, 200:1500])
+    gated.gate.set()
+    assert done.acquire(timeout=20)
+
+
+def test_small_views_and_several_planes_are_read_at_once() -> None:
+    gated = _Gate(_slope())
+    raster = LazyRaster(ArrayRaster([gated], axes="YXS"))
+    raster.later.watch(lambda: None)
+    part = lazy_levels(raster, (0,))[1][10:400, 10:400]
+    np.testing.assert_array_equal(part, _slope()[20:800:2, 20:800:2, 0])
+    stack = np.zeros((2, 4608, 4608, 1), np.uint8)
+    stack[1] = _slope()
+    planes = LazyRaster(ArrayRaster([stack], axes="ZYXS", index=(0,)))
+    planes.later.watch(lambda: None)
+    both = lazy_levels(planes, (0,))[-1][:, ::8, ::8]
+    np.testing.assert_array_equal(both[0], 0)
+    assert both[1].any()
+
+
+def test_a_read_that_fails_later_leaves_the_first_view(caplog: Any) -> None:
+    gated, done = _Gate(_slope()), threading.Semaphore(0)
+    gated.is_broken = True
+    raster = LazyRaster(ArrayRaster([gated], axes="YXS"))
+    raster.later.watch(done.release)
+    level = lazy_levels(raster, (0,))[-1]
+    first = level[:]
+    gated.gate.set()
+    _wait_for_later()
+    assert "could not be read more closely" in caplog.text
+    gated.is_broken = False
+    np.testing.assert_array_equal(level[:], first)  # and is tried again
+    assert done.acquire(timeout=20)
+    assert (level[:] != first).any()
+
+
+def test_only_the_newest_views_are_read_later() -> None:
+    later, seen, gate = Later(), list[int](), threading.Event()
+    started = threading.Event()
+
+    def first() -> None:
+        started.set()
+        assert gate.wait(20)
+
+    later.submit("first", first)
+    assert started.wait(20)
+    for number in range(12):
+        later.submit(number, partial(seen.append, number))
+    later.submit(11, partial(seen.append, 99))  # in place of the other of that key
+    later.submit("first", partial(seen.append, -1))  # which runs
+    gate.set()
+    _wait_for_later()
+    assert seen == [99, *range(10, 3, -1)]
+
+
+def _wait_for_later() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "napari-edgeflow-later":
+            thread.join(20)
 
 
 class _Chunked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,12 @@ def take(
             pixels[at] = plane if is_whole else plane[:, :, list(tail[0])]
     part: AnyArray = pixels[tuple(slice(None) if isinstance(p, slice) else 0 for p in parts)]
     return part
+
+
+def count_planes(key: Any, shape: tuple[int, ...], n_stack: int) -> int:
+    """How many planes ``take`` reads for a key; its arguments are those of ``take``."""
+    parts = _whole_key(key, len(shape))[:n_stack]
+    return math.prod(len(_positions(part, size)) for part, size in zip(parts, shape, strict=False))
 
 
 def _whole_key(key: Any, ndim: int) -> list[Any]:

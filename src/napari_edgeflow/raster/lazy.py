@@ -3,7 +3,8 @@
 A level is an array-like of shape ``(stack…, rows, columns)``, or ``(stack…, rows, columns, 3)``
 for colour. Three bands that are not red, green and blue in 8 bits are stretched to it as they are
 read, by the rule that the network sees too. Where a file has no level small enough to look at
-whole, rough ones are sampled from its coarsest level.
+whole, rough ones are sampled from its coarsest level; ``LazyRaster.later`` says how they keep
+whoever shows them from waiting.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from napari_edgeflow._types import AnyArray, Window
-from napari_edgeflow.raster.indexing import take
+from napari_edgeflow.raster.indexing import count_planes, take
 from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.later import Later
 from napari_edgeflow.raster.rough import RoughLevel
 from napari_edgeflow.raster.stretch import Stretch
 
@@ -41,6 +43,8 @@ class LazyRaster:
         self.shape, self.details = raster.shape, raster.details
         self._planes: OrderedDict[tuple[int, ...], ArrayRaster] = OrderedDict()
         self._lock = threading.Lock()
+        self.later = Later()
+        """Where rough levels put off what takes long, once somebody watches it."""
         self._close = weakref.finalize(self, raster.close)
         self.levels = self.plane((0,) * len(raster.stack)).levels
 
@@ -61,6 +65,7 @@ class LazyRaster:
 
     def close(self) -> None:
         """Let go of the file now."""
+        self.later.drop()
         self._close()
 
 
@@ -71,21 +76,24 @@ class LazyLevel:
         self,
         raster: LazyRaster,
         shape: tuple[int, int],
-        read: Callable[[ArrayRaster, Window], AnyArray],
+        read: Callable[[ArrayRaster, Window, Later | None], AnyArray],
         *,
         dtype: np.dtype[Any],
         chunk: tuple[int, int] = (1, 1),
         is_rgb: bool = False,
+        is_rough: bool = False,
     ) -> None:
         """Describe the level.
 
         Args:
             raster: Whose.
             shape: (rows, columns).
-            read: ``(h, w)`` or ``(h, w, 3)`` pixels of a window of a plane of the level.
+            read: ``(h, w)`` or ``(h, w, 3)`` pixels of a window of a plane of the level; may put
+                what takes long off where it is told to.
             dtype: Of the pixels.
             chunk: (rows, columns) that are read whole.
             is_rgb: Pixels have a last axis of three.
+            is_rough: ``read`` may answer better the next time.
         """
         self.raster, self._read = raster, read
         stack = tuple(length for _, length in raster.stack)
@@ -94,24 +102,42 @@ class LazyLevel:
         self.chunks = (*(1,) * len(stack), *map(min, chunk, shape), *tail)
         self.dtype = np.dtype(dtype)
         self.ndim, self.size = len(self.shape), int(np.prod(self.shape))
-        self._n_stack = len(stack)
+        self._n_stack, self._is_rough = len(stack), is_rough
+        self._given: list[weakref.ref[AnyArray]] = []
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> AnyArray:
         """The part that NumPy's basic indexing with integers, slices or ``...`` means."""
+        # of several planes at once more would be put off than is remembered
+        is_one = count_planes(key, self.shape, self._n_stack) == 1
+        later = self.raster.later if is_one else None
         return take(
             key,
             self.shape,
             self.dtype,
             self._n_stack,
-            lambda index, window: self._read(self.raster.plane(index), window),
+            lambda index, window: self._read(self.raster.plane(index), window, later),
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
         whole: AnyArray = np.asarray(self[...], dtype=dtype)
+        if self._is_rough and self._n_stack == 0 and whole.dtype == self.dtype:
+            self._given.append(weakref.ref(whole if whole.base is None else whole.base))
         return whole
+
+    def renew(self) -> None:
+        """Fill arrays of the whole level, given away before, with what is known of it now.
+
+        Of a level that may be rough only: napari keeps the array of the coarsest level for good.
+        """
+        arrays = [array for given in self._given if (array := given()) is not None]
+        self._given = [given for given in self._given if given() is not None]
+        if arrays:
+            now = self[...]
+            for array in arrays:
+                array[...] = now
 
 
 def lazy_levels(
@@ -149,11 +175,15 @@ def lazy_levels(
     number, factor = len(raster.levels) - 1, 2
     coarsest = raster.levels[number]
     is_large = max(coarsest.shape) > LARGEST_SINGLE_SIDE
+    roughs = []
     while max(coarsest.shape) / factor * 2 > LARGEST_COARSE_SIDE and is_large:
-        rough = RoughLevel(coarsest, number, factor, chosen)
-        read = _rough_reader(rough, finish)
-        levels.append(LazyLevel(raster, rough.shape, read, dtype=dtype, is_rgb=is_rgb))
+        roughs.append(RoughLevel(coarsest, number, factor, chosen, finish))
         factor *= 2
+    for rough in roughs:
+        rough.coarsest = roughs[-1]
+        levels.append(
+            LazyLevel(raster, rough.shape, rough.read, dtype=dtype, is_rgb=is_rgb, is_rough=True)
+        )
     return levels
 
 
@@ -168,11 +198,5 @@ def to_uint8(stretch: Stretch, pixels: AnyArray) -> AnyArray:
 
 def _reader(
     number: int, bands: tuple[int, ...], finish: Callable[[AnyArray], AnyArray]
-) -> Callable[[ArrayRaster, Window], AnyArray]:
-    return lambda raster, window: finish(raster.read(window, number, bands))
-
-
-def _rough_reader(
-    rough: RoughLevel, finish: Callable[[AnyArray], AnyArray]
-) -> Callable[[ArrayRaster, Window], AnyArray]:
-    return lambda raster, window: finish(rough.read(raster, window))
+) -> Callable[[ArrayRaster, Window, Later | None], AnyArray]:
+    return lambda raster, window, _later: finish(raster.read(window, number, bands))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.raster.inmemory import ArrayRaster
+from napari_edgeflow.raster.later import Later
 from napari_edgeflow.raster.source import Level
 
 BUDGET_PIXELS = 2**23
+"""Read for a view at most, at once or later."""
+AT_ONCE_BYTES = 2**21
+"""Read for a first answer at most, before compression: about 20 ms of most codecs."""
 _KEPT_VIEWS = 4
 _LEAST_BLOCK, _MOST_BLOCKS = 64, 1024
+
+_Key = tuple[object, Window]
+_Views = OrderedDict[_Key, AnyArray]
 
 
 class RoughLevel:
@@ -26,7 +34,14 @@ class RoughLevel:
     (``build_overviews``) make it sharp.
     """
 
-    def __init__(self, level: Level, number: int, factor: int, bands: Sequence[int]) -> None:
+    def __init__(
+        self,
+        level: Level,
+        number: int,
+        factor: int,
+        bands: Sequence[int],
+        finish: Callable[[AnyArray], AnyArray] = lambda pixels: pixels,
+    ) -> None:
         """Describe it.
 
         Args:
@@ -34,47 +49,123 @@ class RoughLevel:
             number: Of that level.
             factor: Pixels of that level per pixel of this one.
             bands: Bands read.
+            finish: Makes what is shown of ``(h, w, B)`` pixels; each pixel for itself.
         """
         self._level, self._number, self._factor = level, number, factor
-        self._bands = tuple(bands)
+        self._bands, self._finish = tuple(bands), finish
         rows, columns = level.shape
         self.shape = -(-rows // factor), -(-columns // factor)
-        self._views: OrderedDict[tuple[object, Window], AnyArray] = OrderedDict()
+        self.coarsest = self
+        """The level that whole views are taken from to begin with; set by who makes several."""
+        self._lock = threading.Lock()
+        self._views: _Views = OrderedDict()
+        self._first_views: _Views = OrderedDict()
 
-    def read(self, raster: ArrayRaster, window: Window) -> AnyArray:
-        """``(h, w, B)`` pixels of a window of this level; a few are remembered."""
+    def read(self, raster: ArrayRaster, window: Window, later: Later | None = None) -> AnyArray:
+        """What is shown of a window of this level; a few views are remembered.
+
+        Args:
+            raster: Of which.
+            window: In pixels of this level.
+            later: Where a read that takes long goes. The answer is a rougher one then, which
+                takes at most ``AT_ONCE_BYTES`` of reading; the better one is remembered when it
+                is there. None, or watched by nobody: all is read now.
+        """
         key = raster.index, window
-        pixels = self._views.pop(key, None)
-        if pixels is None:
-            pixels = self._read(raster, window)
-        self._views[key] = pixels
-        while len(self._views) > _KEPT_VIEWS:
-            self._views.popitem(last=False)
+        kept = self._remembered(self._views, key)
+        if kept is not None:
+            return kept
+        if later is None or not later.is_watched or self._bytes(raster, window) <= AT_ONCE_BYTES:
+            return self._remember(self._views, key, self._read(raster, window))
+        later.submit((id(self), key), lambda: self._read_later(raster, window))
+        first = self._remembered(self._first_views, key)
+        if first is None:
+            first = self._remember(self._first_views, key, self._read_first(raster, window))
+        return first
+
+    def whole_view(self, raster: ArrayRaster) -> AnyArray | None:
+        """What is remembered of the whole level, the better the later; None: nothing."""
+        key = raster.index, Window(0, 0, *self.shape)
+        found = self._remembered(self._views, key)
+        return self._remembered(self._first_views, key) if found is None else found
+
+    def _remembered(self, views: _Views, key: _Key) -> AnyArray | None:
+        with self._lock:
+            if key in views:
+                views.move_to_end(key)
+            return views.get(key)
+
+    def _remember(self, views: _Views, key: _Key, pixels: AnyArray) -> AnyArray:
+        with self._lock:
+            views[key] = pixels
+            while len(views) > _KEPT_VIEWS:
+                views.popitem(last=False)
         return pixels
 
-    def _read(self, raster: ArrayRaster, window: Window) -> AnyArray:
+    def _read_later(self, raster: ArrayRaster, window: Window) -> None:
+        self._remember(self._views, (raster.index, window), self._read(raster, window))
+
+    def _base(self, window: Window) -> Window:
+        """The window in pixels of the level that is sampled."""
         factor, (rows, columns) = self._factor, self._level.shape
-        base = Window(
+        return Window(
             window.y0 * factor,
             window.x0 * factor,
             min(window.y1 * factor, rows),
             min(window.x1 * factor, columns),
         )
-        if base.height * base.width <= BUDGET_PIXELS:
-            return raster.read(base, self._number, self._bands)[::factor, ::factor]
-        return self._mosaic(raster, window, base)
 
-    def _mosaic(self, raster: ArrayRaster, window: Window, base: Window) -> AnyArray:
+    def _bytes(self, raster: ArrayRaster, window: Window) -> int:
+        """To be decoded for a window: whole chunks of all bands."""
+        base, (height, width) = self._base(window), self._level.chunk
+        rows = (-(-base.y1 // height) - base.y0 // height) * height
+        columns = (-(-base.x1 // width) - base.x0 // width) * width
+        size = min(rows * columns, BUDGET_PIXELS)
+        return size * raster.n_bands * raster.dtype.itemsize
+
+    def _read(self, raster: ArrayRaster, window: Window) -> AnyArray:
+        factor, base = self._factor, self._base(window)
+        if base.height * base.width <= BUDGET_PIXELS:
+            pixels = raster.read(base, self._number, self._bands)[::factor, ::factor]
+        else:
+            pixels = self._mosaic(raster, window, base, BUDGET_PIXELS)
+        return np.ascontiguousarray(self._finish(pixels))  # what was skipped is let go
+
+    def _read_first(self, raster: ArrayRaster, window: Window) -> AnyArray:
+        """Something to see at once: what is remembered, enlarged, or a mosaic of few chunks."""
+        coarse = self.coarsest
+        whole = None if coarse is self else coarse.whole_view(raster)
+        if whole is None:
+            most = AT_ONCE_BYTES // (raster.n_bands * raster.dtype.itemsize)
+            return self._finish(self._mosaic(raster, window, self._base(window), most))
+        ratio = coarse._factor // self._factor
+        rows = np.minimum(np.arange(window.y0, window.y1) // ratio, whole.shape[0] - 1)
+        columns = np.minimum(np.arange(window.x0, window.x1) // ratio, whole.shape[1] - 1)
+        first: AnyArray = whole[rows[:, None], columns[None]]
+        with self._lock:
+            known = [(at, view) for (index, at), view in self._views.items()
+                     if index == raster.index]  # fmt: skip
+        for at, view in known:
+            both = at.intersect(window)
+            if both is not None:
+                first[both.relative_to(window).slices] = view[both.relative_to(at).slices]
+        return first
+
+    def _mosaic(self, raster: ArrayRaster, window: Window, base: Window, budget: int) -> AnyArray:
+        """``(h, w, B)`` of at most so many pixels read; all 0 where a chunk has more."""
         height, width = self._level.chunk
         height, width = max(height, _LEAST_BLOCK), max(width, _LEAST_BLOCK)
         n_rows, n_columns = -(-base.height // height), -(-base.width // width)
-        most = max(1, min(_MOST_BLOCKS, BUDGET_PIXELS // (height * width)))
+        pixels = np.zeros((*window.shape, len(self._bands)), raster.dtype)
+        most = min(_MOST_BLOCKS, budget // (height * width))
+        if most == 0 and budget < BUDGET_PIXELS:
+            return pixels
+        most = max(1, most)
         share = min(1.0, math.sqrt(most / (n_rows * n_columns)))
         n_columns_read = max(1, min(round(n_columns * share), most))
         n_rows_read = max(1, min(n_rows, most // n_columns_read))
         ys = _middles(base.y0, base.y1, n_rows_read)
         xs = _middles(base.x0, base.x1, n_columns_read)
-        pixels = np.zeros((*window.shape, len(self._bands)), raster.dtype)
         for y, rows in zip(ys, _parts(window.height, n_rows_read), strict=True):
             for x, columns in zip(xs, _parts(window.width, n_columns_read), strict=True):
                 chunk = self._chunk(raster, y, x, height, width)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_edgeflow.gui.bands import VIEW_KEY
+from napari_edgeflow.gui.files.sharpening import sharpen_when_read
 from napari_edgeflow.raster.bands import preset_bands
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.lazy import LazyLevel, LazyRaster, lazy_levels
@@ -58,6 +59,7 @@ def read_image(path: str | Path) -> list[LayerTuple]:
     source = Path(path)
     first = open_first_plane(source)
     raster = LazyRaster(first)
+    sharpen_when_read(raster)
     plane = raster.plane((0,) * len(raster.stack))
     common = _common(plane, raster, source)
     chosen = _layers_of(first)
