@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from napari_edgeflow._types import AnyArray, Click, Prediction, Window
+from napari_edgeflow.annotation.autosave import AutosaveLog
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object
@@ -30,6 +31,7 @@ from napari_edgeflow.gui.labels.large_labels import (
 )
 from napari_edgeflow.gui.labels.sizes import needs_store
 from napari_edgeflow.gui.planes import PlaneImage
+from napari_edgeflow.gui.projects.files import compact_if_large
 from napari_edgeflow.raster.inmemory import ArrayRaster
 from napari_edgeflow.raster.lazy import LazyRaster, lazy_levels
 
@@ -282,3 +284,37 @@ def _last(history: History) -> Any:
 )
 def test_which_images_keep_labels_on_disk(shape: tuple[int, ...], is_large: bool) -> None:
     assert needs_store(shape) == is_large
+
+
+def test_a_journal_that_grew_large_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("LARGE_BYTES", 1000), ("KEPT_STEPS", 2)):
+        monkeypatch.setattr(f"napari_edgeflow.gui.projects.files.{name}", value)
+    monkeypatch.setattr("napari_edgeflow.annotation.compaction.compact.__defaults__", (2,))
+    history = _begin(tmp_path / "a.edgeflow")
+    for number in range(5):
+        _commit(history, 1000 * number, 700 * number)
+    n_records = len(cast(Journal, history.log))
+    history.log = AutosaveLog.resumed(cast(Journal, history.log))
+    compact_if_large(history, (SIDE, SIDE))
+    journal = history.log.journal
+    assert journal is not None
+    assert history.n_undo == 2
+    assert len(journal) == 1 + len(_tiles(3)) + 2 != n_records
+    journal.close()
+    again, notes = _resume(tmp_path / "a.edgeflow")
+    assert not notes
+    assert sorted(again.state.objects) == [1, 2, 3, 4, 5]
+    for record in again.state.objects.values():
+        assert (again.store.read(record.box) == record.id).all()
+
+
+def _tiles(n: int) -> set[tuple[int, int]]:
+    """Tiles of 512² that hold the first n objects of that journal."""
+    return {
+        (row, column)
+        for k in range(n)
+        for row in range(1000 * k // 512, (1000 * k + 599) // 512 + 1)
+        for column in range(700 * k // 512, (700 * k + 699) // 512 + 1)
+    }

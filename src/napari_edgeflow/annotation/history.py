@@ -27,8 +27,10 @@ from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     AnnotationSet,
     ImageInfo,
+    Labels,
     PixelReader,
     PlaneIndex,
+    tight_box,
 )
 from napari_edgeflow.annotation.objects import tiles as tiles_of
 from napari_edgeflow.annotation.records import MemoryLog, Record, RecordKind, RecordLog, iterate
@@ -89,11 +91,22 @@ class History:
         state: State | None = None,
         planes: tuple[PlaneIndex, ...] = ((),),
         fingerprint: str = "",
+        *,
+        tiles: Iterable[tuple[PlaneIndex, Window]] | None = None,
     ) -> History:
         """A history that begins with this state and these labels, which go into the log.
 
         Labels of a store that keeps them itself are not copied; such a store should be new, as
         only then can a journal make it anew.
+
+        Args:
+            log: Empty.
+            image: What is annotated.
+            store: Labels now.
+            state: Now; None: nothing yet.
+            planes: Which may hold labels.
+            fingerprint: Of the image's pixels.
+            tiles: Planes and windows that hold all the labels; None: the planes are looked through.
 
         Raises:
             JournalError: The log cannot be written.
@@ -103,13 +116,11 @@ class History:
         header["fingerprint"] = fingerprint
         header["labels_from_log"] = not store.is_persistent or store.next_id == 1
         history._append(Record(RecordKind.BEGIN, header))
-        for plane in () if store.is_persistent else planes:
-            for window in tiles_of(store.shape, _BASE_TILE):
-                labels = store.read(window, plane)
-                if labels.any():
-                    header = {"window": window_to_json(window), "plane": list(plane)}
-                    payload = zlib.compress(labels.astype("<u4").tobytes(), 1)
-                    history._append(Record(RecordKind.LABELS, header, payload))
+        if tiles is None:
+            whole = tuple(tiles_of(store.shape, _BASE_TILE))
+            tiles = ((plane, tile) for plane in planes for tile in whole)
+        for plane, tile in () if store.is_persistent else tiles:
+            history._append_labels(tile, store.read(tile, plane), plane)
         log.commit()
         history._note()
         return history
@@ -178,9 +189,17 @@ class History:
         """Numbers of the records that were done, and of those that were undone, in their order."""
         return list(self._done), list(self._undone)
 
-    def renumber(self, done: list[int], undone: list[int], n_records: int) -> None:
-        """Go on after the log was written anew with the same state and labels."""
-        self._done, self._undone, self._n_records = done, undone, n_records
+    def go_on_in(self, journal: Journal, done: list[int], undone: list[int]) -> None:
+        """Go on after the log was written anew with the same state and labels.
+
+        A store on disk is told which records it holds now.
+        """
+        self._done, self._undone = done, undone
+        self._n_records, self._crc = len(journal), 0
+        if isinstance(self.store, MarkedStore):
+            for number, record in iterate(journal, len(journal)):
+                self._chain(number, record)
+            self._note()
 
     def next_undo(self) -> str:
         """Title of the step that ``undo`` takes back; empty when there is none."""
@@ -281,6 +300,14 @@ class History:
         number = self.log.append(record)
         self._chain(number, record)
         return number
+
+    def _append_labels(self, tile: Window, labels: Labels, plane: PlaneIndex) -> None:
+        """What there is in a tile at the beginning, if there is anything."""
+        window = tight_box(labels != 0, tile)
+        if window is not None:
+            header = {"window": window_to_json(window), "plane": list(plane)}
+            part = labels[window.relative_to(tile).slices].astype("<u4")
+            self._append(Record(RecordKind.LABELS, header, zlib.compress(part.tobytes(), 1)))
 
     def _chain(self, number: int, record: Record) -> None:
         """Count a record that is in the log."""

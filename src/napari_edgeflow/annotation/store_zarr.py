@@ -226,9 +226,10 @@ class ZarrStore:
         folder = folder_of(self._group)
         if folder is None:
             raise RasterError("expected labels in a folder, got a store without one")
-        with self._flushing, self._lock:
+        with self._flushing:  # until it ends, what leaves the dirty chunks is on disk already
             found = set(chunks_on_disk(folder / "0", len(self.array_shape) - 2))
-            found |= {key[1:] for key in self._dirty if key[0] == 0}
+            with self._lock:
+                found |= {key[1:] for key in self._dirty if key[0] == 0}
         is_stack = len(self.array_shape) > 2
         return [
             ((*stack, None, None) if is_stack else (), self._chunk_window((0, stack, row, column)))

@@ -218,11 +218,10 @@ def compact_if_large(history: History, shape: tuple[int, ...]) -> None:
         return
     if journal is None or not is_large or history.n_undo < 2 * KEPT_STEPS:
         return
-    if isinstance(history.store, ArrayStore):
-        try:
-            compact(history, journal, planes_of(shape))
-        except (OSError, JournalError):  # it goes on as it is; the steps are in it
-            _LOG.warning("%s could not be written anew", journal.path, exc_info=True)
+    try:
+        compact(history, journal, planes_of(shape))
+    except (OSError, EdgeFlowError):  # it goes on as it is; the steps are in it
+        _LOG.warning("%s could not be written anew", journal.path, exc_info=True)
 
 
 def fingerprint(pixels: Any) -> str:
