@@ -48,7 +48,7 @@ class Bindings:
     def bind(self, image: Any) -> None:
         """Click on this image from now on; clicks on the one before are kept with it."""
         old, self.bound = self.bound, None
-        if old is not None and not old.objects:
+        if old is not None and (self._projects.spare.is_kept or not old.objects):
             self._projects.leave(old)
             self._unbind(old)
         if image is None:
@@ -96,7 +96,7 @@ class Bindings:
         self.bound = None
 
     def _new(self, image: Any) -> Binding:
-        binding = Binding(self._viewer, image)
+        binding = Binding(self._viewer, image, self._projects.spare)
         self._all.append(binding)
         self._on_new(binding)
         return binding

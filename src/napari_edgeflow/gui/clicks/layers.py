@@ -16,6 +16,7 @@ from napari_edgeflow.errors import RasterError
 from napari_edgeflow.gui.clicks.log import KINDS, ClickLog, LoggedClick
 from napari_edgeflow.gui.clicks.preview import like
 from napari_edgeflow.gui.clicks.quiet import set_points
+from napari_edgeflow.gui.clicks.spare import Spare, place_like
 from napari_edgeflow.gui.planes import (
     Plane,
     data_to_world_matrix,
@@ -52,7 +53,8 @@ class ClickLayers:
     refused = Signal(str)
     """Why a point was taken back."""
 
-    def __init__(self, viewer: Any, image: Any, log: ClickLog) -> None:
+    def __init__(self, viewer: Any, image: Any, log: ClickLog, spare: Spare | None = None) -> None:
+        self._spare = spare
         self._viewer = viewer
         self._image = image
         self._log = log
@@ -73,9 +75,11 @@ class ClickLayers:
         for kind in reversed(KINDS):
             is_wanted = kind != "boundary" or self.takes_boundary or bool(self._log.rows(kind))
             if is_wanted and self._layers[kind] is None:
-                layer = self._new_layer(kind)
-                self._viewer.layers.append(layer)
-                layer.mode = "pan_zoom"
+                layer = self._from_spare(kind)
+                if layer is None:
+                    layer = self._new_layer(kind)
+                    self._viewer.layers.append(layer)
+                    layer.mode = "pan_zoom"
                 self._layers[kind] = layer
                 layer.events.data.connect(self._handlers[kind])
         self.write()
@@ -131,6 +135,23 @@ class ClickLayers:
                 self.forget(layer)
                 if not len(layer.data) and layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)
+
+    def give_up(self, spare: Spare) -> None:
+        """Leave the layers to the next image, without points."""
+        for kind, layer in list(self._layers.items()):
+            if layer is not None and layer in self._viewer.layers:
+                self.forget(layer)
+                if len(layer.data):
+                    set_points(layer, np.empty((0, layer.ndim)))
+                spare.keep(kind, layer)
+
+    def _from_spare(self, kind: ClickKind) -> Points | None:
+        n = len(layer_shape(self._image))
+        layer: Points | None = None if self._spare is None else self._spare.take(kind, n)
+        if layer is not None:
+            layer.name = f"{self._image.name} · {kind} clicks"
+            place_like(layer, affine=data_to_world_matrix(self._image), **like(self._image))
+        return layer
 
     def _new_layer(self, kind: ClickKind) -> Points:
         n = len(layer_shape(self._image))

@@ -14,6 +14,7 @@ from napari_edgeflow.gui.clicks.engine import StartMask, TimingsLike
 from napari_edgeflow.gui.clicks.layers import ClickLayers
 from napari_edgeflow.gui.clicks.log import ClickLog, Clicks
 from napari_edgeflow.gui.clicks.preview import Preview
+from napari_edgeflow.gui.clicks.spare import Spare
 from napari_edgeflow.gui.planes import Plane, shown_plane
 
 if TYPE_CHECKING:
@@ -89,14 +90,21 @@ class ClickTimings:
 
 
 class Binding:
-    """One image with its clicks, helper layers and active objects."""
+    """One image with its clicks, helper layers and active objects.
 
-    def __init__(self, viewer: Any, image: Image) -> None:
+    Args:
+        viewer: The napari viewer.
+        image: The Image layer.
+        spare: Has layers of an image before, and gets those of this one, while images change.
+    """
+
+    def __init__(self, viewer: Any, image: Image, spare: Spare | None = None) -> None:
         self.viewer = viewer
         self.image = image
         self.log = ClickLog()
-        self.clicks = ClickLayers(viewer, image, self.log)
-        self.preview = Preview(viewer, image)
+        self.clicks = ClickLayers(viewer, image, self.log, spare)
+        self.preview = Preview(viewer, image, spare=spare)
+        self._spare = spare
         self.objects: dict[Plane, ActiveObject] = {}
         self.last_plane: Plane | None = None
         self.project: Project | None = None
@@ -145,6 +153,9 @@ class Binding:
         """Let go of the image; layers that hold clicks or a mask stay in the viewer."""
         for event in self._events:
             event.disconnect(self._follow)
+        if self._spare is not None and self._spare.is_kept:
+            self.clicks.give_up(self._spare)
+            self.preview.give_up(self._spare)
         is_empty = not any(active.prediction for active in self.objects.values())
         self.clicks.close()
         self.clicks.changed.disconnect()

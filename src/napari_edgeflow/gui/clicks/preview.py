@@ -10,6 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_edgeflow._types import BoolArray, Prediction, Window
 from napari_edgeflow.gui.clicks.quiet import drawn_once
+from napari_edgeflow.gui.clicks.spare import Spare, place_like
 from napari_edgeflow.gui.planes import Plane, data_to_world_matrix, layer_shape
 
 HELPER = "napari-edgeflow helper"
@@ -31,10 +32,13 @@ ACTIVE = Look()
 class Preview:
     """Shows one prediction at a time; its cost follows the object, not the image."""
 
-    def __init__(self, viewer: Any, image: Any, look: Look = ACTIVE) -> None:
+    def __init__(
+        self, viewer: Any, image: Any, look: Look = ACTIVE, spare: Spare | None = None
+    ) -> None:
         self._viewer = viewer
         self._image = image
         self._look = look
+        self._spare = spare
         self.layer: Labels | None = None
 
     def show(self, plane: Plane, prediction: Prediction | None) -> None:
@@ -66,11 +70,25 @@ class Preview:
         if self.layer is not None:
             self.layer.affine = data_to_world_matrix(self._image)
 
+    def give_up(self, spare: Spare) -> None:
+        """Leave the layer, if there is one, to the next image."""
+        layer = self.layer
+        if layer is not None and layer in self._viewer.layers:
+            self.clear()
+            spare.keep(self._look.name, layer)
+            self.layer = None
+
     def ensure(self) -> Labels:
         """The layer, made when it is missing: before the first click, as napari takes its time."""
         if self.layer is None or self.layer not in self._viewer.layers:
-            active = self._viewer.layers.selection.active
             n = len(layer_shape(self._image))
+            self.layer = None if self._spare is None else self._spare.take(self._look.name, n)
+            if self.layer is not None:
+                self.layer.name = f"{self._image.name} · {self._look.name}"
+                matrix = data_to_world_matrix(self._image)
+                place_like(self.layer, affine=matrix, **like(self._image))
+                return self.layer
+            active = self._viewer.layers.selection.active
             self.layer = Labels(
                 np.zeros((1,) * n, np.uint8),
                 name=f"{self._image.name} · {self._look.name}",

@@ -17,10 +17,15 @@ from napari_edgeflow.annotation.changes import Change, LabelPatch
 from napari_edgeflow.annotation.import_labels import planes_of
 from napari_edgeflow.annotation.objects import PlaneIndex
 from napari_edgeflow.annotation.store import ArrayStore, LabelStore
-from napari_edgeflow.gui.labels.commit import new_labels
+from napari_edgeflow.gui.clicks.preview import like
+from napari_edgeflow.gui.clicks.quiet import drawn_once
+from napari_edgeflow.gui.clicks.spare import Spare, place_like
+from napari_edgeflow.gui.labels.commit import labels_name, new_labels
 from napari_edgeflow.gui.planes import Plane, layer_shape
 
 _MAX_ITEMS = 2_000_000
+_USE = "labels"
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
 
 class LabelView(Protocol):
@@ -61,11 +66,15 @@ class ArrayView:
         viewer: The napari viewer.
         image: The Image layer.
         layer: A layer of the user's to show the objects in; None: one is made.
+        spare: Has the layer of an image before, while images change.
     """
 
     edited = Signal()
 
-    def __init__(self, viewer: Any, image: Any, layer: Labels | None = None) -> None:
+    def __init__(
+        self, viewer: Any, image: Any, layer: Labels | None = None, spare: Spare | None = None
+    ) -> None:
+        self._spare = spare
         self._viewer = viewer
         self._image = image
         self._store: ArrayStore | None = None
@@ -150,6 +159,9 @@ class ArrayView:
         """
         if self.layer is not None:
             return self.layer
+        spare = self._from_spare()
+        if spare is not None:
+            return spare
         selected = self._viewer.layers.selection.active
         try:
             self.layer = new_labels(self._image, {layer.name for layer in self._viewer.layers})
@@ -171,6 +183,32 @@ class ArrayView:
         for patch in change.patches if is_forward else reversed(change.patches):
             if patch.is_changed.any():
                 self._write(patch, is_forward)
+
+    def give_up(self, spare: Spare) -> None:
+        """Leave the layer to the next image; what it shows stays until that one is there."""
+        layer = self.layer
+        if layer is not None and layer in self._viewer.layers:
+            self.layer = None
+            layer.metadata = {}
+            spare.keep(_USE, layer)
+
+    def _from_spare(self) -> Labels | None:
+        shape = layer_shape(self._image)
+        layer: Labels | None = None if self._spare is None else self._spare.take(_USE, len(shape))
+        if layer is None:
+            return None
+        others = {one.name for one in self._viewer.layers if one is not layer}
+        layer.name = labels_name(self._image, others)
+        with drawn_once(layer):
+            layer.data = np.zeros(shape, np.uint32)
+            if self._store is not None:
+                np.copyto(layer.data, self._store.array, casting="unsafe")
+        placement = {name: getattr(self._image, name) for name in _PLACEMENT}
+        place_like(layer, **placement, **like(self._image))
+        layer.editable = False  # napari forgets the strokes on the image before
+        layer.editable = True
+        self.layer = layer
+        return layer
 
     def close(self) -> None:
         """Let go of the layer; one that we made and that holds nothing is removed."""

@@ -16,6 +16,7 @@ from napari_edgeflow._types import PostProcessing
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.objects import ImageInfo, PlaneIndex
 from napari_edgeflow.gui.clicks.objects import Binding
+from napari_edgeflow.gui.clicks.spare import Spare
 from napari_edgeflow.gui.labels.commit import check_target
 from napari_edgeflow.gui.labels.label_view import ArrayView, LabelView, plane_index
 from napari_edgeflow.gui.labels.large_labels import StoreView
@@ -39,6 +40,7 @@ class Projects:
         settings: Post-processing, likewise.
         resumes: ``"ask"`` offers what was saved of an image, ``"always"`` goes on with it.
         autosave: Where to.
+        spare: Layers that go from one image of a series to the next.
 
     Args:
         viewer: The napari viewer.
@@ -54,6 +56,7 @@ class Projects:
         self.settings = PostProcessing()
         self.resumes = "ask"
         self.autosave = Autosave.remembered()
+        self.spare = Spare(viewer)
         self._viewer = viewer
         self._messages = messages
         self._on_new = on_new
@@ -128,7 +131,12 @@ class Projects:
     def leave(self, binding: Binding) -> None:
         """The image is no longer bound: its project waits, or closes if nothing was done in it."""
         project, binding.project = binding.project, None
-        if project is not None and project.is_untouched:
+        if project is None:
+            return
+        view = project.view
+        if self.spare.is_kept and _is_spare(project) and isinstance(view, ArrayView):
+            view.give_up(self.spare)
+        if project.is_untouched:
             self.close(project)
 
     def forget_image(self, image: Any) -> None:
@@ -144,7 +152,7 @@ class Projects:
         """
         for project in [one for one in self._projects if one.image is image]:
             layer, is_saved = project.layer, project.is_on_disk
-            is_ours = project.view.is_own and (is_saved or not project.state.objects)
+            is_ours = _is_spare(project)
             self.close(project)
             if layer is None or layer not in self._viewer.layers:
                 continue
@@ -193,7 +201,7 @@ class Projects:
     def _view(self, image: Any) -> LabelView:
         if needs_store(layer_shape(image)):
             return StoreView(self._viewer, image, self._messages)
-        return ArrayView(self._viewer, image)
+        return ArrayView(self._viewer, image, spare=self.spare)
 
     def _add(self, binding: Binding, view: LabelView, file: ProjectFile) -> None:
         project = Project(
@@ -213,6 +221,11 @@ class Projects:
         self._projects.append(project)
         binding.project = project
         self._on_new(binding, project)
+
+
+def _is_spare(project: Project) -> bool:
+    """True when the layer was made for the project, and all that it shows is on disk."""
+    return project.view.is_own and (project.is_on_disk or not project.state.objects)
 
 
 def image_info(image: Any) -> ImageInfo:

@@ -60,7 +60,8 @@ class ImageSwitch:
         place = self._viewer.layers.index(old[0]) if old else len(self._viewer.layers)
         made = [Image(data, **options) for data, options in loaded.layers]
         # the first image is bound as it is inserted, so its project is opened by then
-        with _quick_removals(), self._projects_of_series(classes):
+        spare = self._controller.projects.spare
+        with _quick_removals(), self._projects_of_series(classes), spare.kept():
             for number, layer in enumerate(made):
                 if number < len(is_shown):
                     _dress(layer, is_shown[number])
