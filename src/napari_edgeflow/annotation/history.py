@@ -48,6 +48,7 @@ from napari_edgeflow.annotation.store import (
 from napari_edgeflow.errors import JournalError
 
 _BASE_TILE = 512
+_EFFORT = 6  # twice the time of 1, a third of the bytes
 _MOST_UNFLUSHED = 128
 
 
@@ -307,7 +308,7 @@ class History:
         if window is not None:
             header = {"window": window_to_json(window), "plane": list(plane)}
             part = labels[window.relative_to(tile).slices].astype("<u4")
-            self._append(Record(RecordKind.LABELS, header, zlib.compress(part.tobytes(), 1)))
+            self._append(Record(RecordKind.LABELS, header, zlib.compress(part.tobytes(), _EFFORT)))
 
     def _chain(self, number: int, record: Record) -> None:
         """Count a record that is in the log."""
