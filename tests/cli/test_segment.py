@@ -16,7 +16,17 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from napari_edgeflow._types import AnyArray, BoolArray, Click, ClickKind, FloatArray
+from napari_edgeflow._types import (
+    AnyArray,
+    BoolArray,
+    Click,
+    ClickKind,
+    FloatArray,
+    MaskPatch,
+    Prediction,
+    Window,
+)
+from napari_edgeflow.annotation.objects import tiles
 from napari_edgeflow.cli import app, segment_run
 from napari_edgeflow.cli.segment import parse_click
 from napari_edgeflow.errors import DeviceError
@@ -384,6 +394,26 @@ def test_boundary_clicks_go_to_models_that_take_them(
     predictor.click_kinds = ("positive", "boundary")
     assert _run(tmp_path / "image.tif", *clicks, "--out", out).exit_code == 0
     assert _iou(tifffile.imread(out) == 1, _truth()) > 0.97
+
+
+def test_a_mask_is_written_in_strips() -> None:
+    """As the pixels of the whole mask, tile by tile, with patches of a finer scale."""
+    coarse = np.random.default_rng(0).random((40, 60)) > 0.5
+    fine = np.random.default_rng(1).random((70, 90)) > 0.5
+    prediction = Prediction(
+        Window(100, 33, 258, 270),
+        coarse.astype(np.float32),
+        coarse,
+        0.9,
+        scale=4,
+        patches=(MaskPatch(Window(150, 60, 220, 150), fine, 1),),
+    )
+    labels = segment_run.MaskStrips(prediction, (400, 300))
+    expected = prediction.full_mask((400, 300))
+    assert expected.any()
+    for side in (64, 256):
+        for tile in tiles(labels.shape, side):
+            np.testing.assert_array_equal(labels.read(tile), expected[tile.slices])
 
 
 def test_refined_outlines_are_exact(tmp_path: Path, predictor: BrightPixels) -> None:

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from napari_edgeflow._types import BoolArray, Click, Prediction, Window
+from napari_edgeflow.annotation.objects import Labels
 from napari_edgeflow.cli.bands import choose_bands
 from napari_edgeflow.errors import ExportError, RasterError
+from napari_edgeflow.export.label_tiff import TiffHead, write_label_tiff
 from napari_edgeflow.export.mask import check_label_path, write_label_image
 from napari_edgeflow.raster.open import open_raster
 from napari_edgeflow.raster.source import OpenRaster
@@ -188,10 +190,43 @@ def _refine(session: Session, verbose: bool) -> Prediction:
     return prediction
 
 
+class MaskStrips:
+    """The mask of a prediction as labels, 1 for the object; a ``LabelReader``.
+
+    One strip of rows is kept, as writers go through an image row by row of tiles.
+
+    Args:
+        prediction: Whose.
+        shape: (rows, columns) of the raster.
+    """
+
+    def __init__(self, prediction: Prediction, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._prediction = prediction
+        self._rows, self._strip = (0, 0), np.zeros((0, 0), bool)
+
+    def read(self, window: Window) -> Labels:
+        """``(h, w) uint32`` ids of the window."""
+        labels = np.zeros(window.shape, np.uint32)
+        common = self._prediction.window.intersect(window)
+        if common is not None:
+            left, right = self._prediction.window.x0, self._prediction.window.x1
+            if self._rows != (common.y0, common.y1):
+                self._rows = common.y0, common.y1
+                strip = Window(common.y0, left, common.y1, right)
+                self._strip = self._prediction.mask_in(strip)
+            part = self._strip[:, common.x0 - left : common.x1 - left]
+            labels[common.relative_to(window).slices] = part
+        return labels
+
+
 def _write(out: Path, prediction: Prediction, raster: OpenRaster) -> None:
-    labels = np.zeros(raster.shape, np.uint8)
-    window = prediction.window
-    labels[window.slices] = prediction.mask if prediction.is_whole else prediction.mask_in(window)
-    write_label_image(out, labels, georeference=raster.georeference)
-    if raster.georeference is not None and out.suffix.lower() == ".png":
-        typer.echo(f"Note: PNG keeps no place on the map, so {out} has none", err=True)
+    """Nothing; a TIFF is written tile by tile, whatever the raster's size."""
+    labels, reference = MaskStrips(prediction, raster.shape), raster.georeference
+    if out.suffix.lower() == ".png":
+        write_label_image(out, labels.read(Window(0, 0, *raster.shape)).astype(np.uint8))
+        if reference is not None:
+            typer.echo(f"Note: PNG keeps no place on the map, so {out} has none", err=True)
+        return
+    head = TiffHead() if reference is None else TiffHead(reference.mask_tags())
+    write_label_tiff(out, labels, np.dtype(np.uint8), head)
