@@ -11,7 +11,6 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -28,7 +27,14 @@ from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.classes_panel import ClassesPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
 from napari_edgeflow.gui.panels.finetune_panel import FinetunePanel
-from napari_edgeflow.gui.panels.forms import PercentSlider, button, check_box, row, text_line
+from napari_edgeflow.gui.panels.forms import (
+    PercentSlider,
+    button,
+    check_box,
+    form_layout,
+    row,
+    text_line,
+)
 from napari_edgeflow.gui.panels.help_panel import HelpPanel
 from napari_edgeflow.gui.panels.import_panel import ImportPanel
 from napari_edgeflow.gui.panels.layer_combo import LayerCombo
@@ -45,6 +51,10 @@ from napari_edgeflow.gui.panels.weights import WeightsPanel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+_MARGIN_PX = 6
+_NARROWEST_PX = 230
+"""All of the panel is seen at this width, with the scroll bar beside it."""
 
 
 class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
@@ -116,7 +126,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.model_box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.model_box.setMinimumContentsLength(8)
+        self.model_box.setMinimumContentsLength(6)
         self.model_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, summary in models:
             self._add_model(name, summary)
@@ -214,9 +224,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.progress.setToolTip("Moves while the model loads or the network runs")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form = form_layout()
         form.addRow("Image", self.image_box)
         form.addRow("Model", self.model_box)
         form.addRow(self.weights)
@@ -225,6 +233,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         form.addRow("Overlaps", self.overlap_box)
         inside = QWidget()
         layout = QVBoxLayout(inside)
+        layout.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         layout.setSpacing(6)
         layout.addWidget(self.resume_bar)
         layout.addLayout(form)
@@ -253,7 +262,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
-        self.setMinimumWidth(240)
+        self.setMinimumWidth(_NARROWEST_PX)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     # --- reactions -------------------------------------------------------------------------
@@ -339,7 +348,9 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self.status_line.setText(control.status)
         self.timings_line.setText(str(control.timings or ""))
         self.device_line.setText(control.device_line)
-        self.saved_line.setText(control.project.saved_line if control.project else "")
+        project = control.project
+        place = project.place if project is not None else None
+        self.saved_line.show_text(project.saved_line if project else "", str(place or ""))
 
     def _show_steps(self) -> None:
         """What undo and redo would do, on their buttons."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_edgeflow.errors import EdgeFlowError
 from napari_edgeflow.gui.bands import (
@@ -22,7 +22,7 @@ from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.files.opening import ask_and_open
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.overviews import OverviewsRow
-from napari_edgeflow.gui.panels.forms import button, text_line
+from napari_edgeflow.gui.panels.forms import button, form_layout, text_line
 from napari_edgeflow.gui.planes import PlaneImage, plane_image, shown_plane
 from napari_edgeflow.gui.worker import Worker
 from napari_edgeflow.raster.stretch import Stretch
@@ -79,6 +79,7 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
             "How values become brightness: by one rule for the whole image, the same in every "
             "part of it and on the command line"
         )
+        self.rule_box.setMinimumContentsLength(12)
         self.rule_box.activated.connect(lambda _row: self._apply())
         self.gamma = QDoubleSpinBox()
         self.gamma.setRange(0.2, 3.0)
@@ -101,9 +102,7 @@ class BandsPanel(QWidget):  # type: ignore[misc, unused-ignore]
 
     def _lay_out(self) -> None:
         self.choices = QWidget()
-        form = QFormLayout(self.choices)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form = form_layout(self.choices)
         form.addRow("Bands", self.preset_box)
         for colour, box in zip(_COLOURS, self.band_boxes, strict=True):
             form.addRow(colour, box)

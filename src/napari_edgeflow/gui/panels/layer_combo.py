@@ -33,7 +33,7 @@ class LayerCombo(QComboBox):  # type: ignore[misc, unused-ignore]
         self._named: list[Any] = []
         self._current: Any = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
+        self.setMinimumContentsLength(6)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self.refill)

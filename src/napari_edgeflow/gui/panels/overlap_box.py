@@ -24,7 +24,7 @@ def overlap_box(control: Controller) -> QComboBox:
         box.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
     box.setToolTip("Who keeps pixels that a new object and others claim")
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
+    box.setMinimumContentsLength(12)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.activated.connect(lambda row: setattr(control, "overlap_rule", OVERLAP_RULES[row][1]))
     return box

@@ -7,13 +7,13 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_edgeflow._types import MAX_SMOOTH_PX
 from napari_edgeflow.annotation.changes import Change
 from napari_edgeflow.annotation.cleaning import clean_objects
 from napari_edgeflow.gui.controller import Controller
-from napari_edgeflow.gui.panels.forms import button, check_box, text_line
+from napari_edgeflow.gui.panels.forms import button, check_box, form_layout, text_line
 
 _MOST_PX = 100_000_000
 
@@ -45,8 +45,7 @@ class PostprocessPanel(QWidget):  # type: ignore[misc, unused-ignore]
         )
         self.line = text_line("What was cleaned up")
         self.line.setVisible(False)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
+        form = form_layout()
         form.addRow("Smallest part", self.smallest)
         form.addRow("Smooth outline", self.smooth)
         layout = QVBoxLayout(self)

@@ -53,7 +53,7 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             "Export series…", "Write the objects of all images of the series", self._on_export
         )
         self.done_box = check_box(
-            "Images marked as done only",
+            "Done images only",
             "Leave out images that are not marked. Images that are done and hold no object are "
             "written too, where the format has a place for them",
             lambda _is_on: None,
@@ -66,7 +66,7 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for part in (row(self.formats, self.button, self.cancel), self.done_box, self.bar):
+        for part in (self.formats, self.done_box, row(self.button, self.cancel), self.bar):
             layout.addWidget(part)
         layout.addWidget(self.line)
         self._fill()
