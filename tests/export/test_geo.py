@@ -26,6 +26,7 @@ from napari_edgeflow.annotation.objects import (
     measure_labels,
 )
 from napari_edgeflow.errors import Cancelled, ExportError
+from napari_edgeflow.export.formats import export
 from napari_edgeflow.export.geo import object_shape, write_map_objects
 from napari_edgeflow.export.geo_import import read_map_features
 from napari_edgeflow.export.geo_raster import write_label_cog
@@ -408,3 +409,79 @@ def test_files_that_cannot_be_put_on_the_map(tmp_path: Path) -> None:
     (tmp_path / "b.gpkg").write_text("nothing")
     with pytest.raises(ExportError, match="cannot be read"):
         read_map_features(tmp_path / "b.gpkg", _place("utm"), (70, 90))
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_label_tiffs_have_the_place_of_images_without_geotiff_tags(
+    tmp_path: Path, name: str
+) -> None:
+    labels, place = _labels(), _place(name)
+    annotations = _annotations(labels)
+    annotations = replace(annotations, image=replace(annotations.image, place=place))
+    for kind in ("label_tiff", "class_tiff"):
+        report = export(kind, tmp_path / f"{kind}.tif", [annotations])
+        assert not any("place" in note for note in report.notes)
+        with rasterio.open(tmp_path / f"{kind}.tif") as dataset:
+            assert dataset.crs == rasterio.CRS.from_wkt(place.crs_wkt)
+            np.testing.assert_allclose(tuple(dataset.transform)[:6], place.affine, rtol=1e-12)
+    with rasterio.open(tmp_path / "label_tiff.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), labels)
+    report = export("label_png", tmp_path / "a.png", [_annotations(labels % 256)])
+    assert not any("place" in note for note in report.notes)
+    small = replace(_annotations(labels % 256), image=annotations.image)
+    report = export("label_png", tmp_path / "a.png", [small])
+    assert any("place" in note for note in report.notes)
+
+
+def test_what_lies_beside_a_shapefile_that_was_replaced_goes(tmp_path: Path) -> None:
+    path = tmp_path / "a.shp"
+    write_map_objects(path, _annotations(_labels()), _place("utm"))
+    for suffix in (".qix", ".sbn", ".shp.xml"):
+        (tmp_path / f"a{suffix}").write_bytes(b"of the old one")
+    write_map_objects(path, _annotations(_labels()), MapPlace((1, 0, 0, 0, -1, 0)))
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["a.cpg", "a.dbf", "a.qml", "a.shp", "a.shp.xml", "a.shx"]
+    assert _read(path)[0]["crs"] is None  # not that of the .prj which was there
+
+
+def test_a_geopackage_with_changes_of_another_program_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    write_map_objects(path, _annotations(_labels()), _place("utm"))
+    before = path.read_bytes()
+    (tmp_path / "a.gpkg-wal").write_bytes(b"pages")
+    with pytest.raises(ExportError, match=r"not to be in use, but a\.gpkg-wal"):
+        write_map_objects(path, _annotations(_labels()), _place("utm"))
+    assert path.read_bytes() == before
+    (tmp_path / "a.gpkg-wal").write_bytes(b"")
+    write_map_objects(path, _annotations(_labels()), _place("utm"))
+
+
+@pytest.mark.parametrize("stem", ["#roofs", "?", "toits d'été", "50%", "a:b", "..."])
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp"])
+@pytest.mark.filterwarnings("ignore:The filename extension should be:RuntimeWarning")
+def test_files_of_odd_names(tmp_path: Path, stem: str, suffix: str) -> None:
+    path = tmp_path / f"{stem}{suffix}"
+    write_map_objects(path, _annotations(_labels()), _place("utm"))
+    assert path.is_file()
+    (tmp_path / f"plain{suffix}").write_bytes(path.read_bytes())
+    if suffix != ".shp":  # GDAL itself opens some of these names only when they are plain
+        assert _read(tmp_path / f"plain{suffix}")[1]["id"] == [1, 2, 5, 70_000]
+
+
+def test_the_style_is_one_for_polygons_by_qgis_s_reader(tmp_path: Path) -> None:
+    """What its reader asks for: the kind of geometry, categories that name symbols there are."""
+    write_map_objects(tmp_path / "a.gpkg", _annotations(_labels()), _place("utm"))
+    root = ElementTree.parse(tmp_path / "a.qml").getroot()
+    assert (root.tag, root.findtext("layerGeometryType")) == ("qgis", "2")
+    renderer = root.find("renderer-v2")
+    assert renderer is not None
+    assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", "class")
+    symbols = {symbol.get("name"): symbol for symbol in renderer.iterfind("symbols/symbol")}
+    used = [one.get("symbol") for one in renderer.iterfind("categories/category")]
+    assert sorted(map(str, used)) == sorted(map(str, symbols))
+    for symbol in symbols.values():
+        assert symbol.get("type") == "fill"
+        (layer,) = symbol.findall("layer")
+        options = {o.get("name"): o.get("value") for o in layer.iterfind("Option/Option")}
+        assert options == {p.get("k"): p.get("v") for p in layer.iterfind("prop")}
+        assert str(options["color"]).split(",")[:3] == str(options["outline_color"]).split(",")[:3]

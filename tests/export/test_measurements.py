@@ -167,6 +167,14 @@ def test_metres_on_the_map(
     np.testing.assert_allclose((x, y), (centre.x, centre.y), rtol=1e-9)
 
 
+def test_a_map_without_a_unit_of_length_has_no_metres(tmp_path: Path) -> None:
+    """A site plan in its own system: the file's pixel size in µm is not in metres."""
+    place = MapPlace((0.5, 0, 10, 0, -0.5, 90), 'LOCAL_CS["site plan"]')
+    (row, *_) = _written(tmp_path, _sized(scene(place=place), (2, 2), "um"))
+    assert "centroid_map_x" in row
+    assert not [name for name in row if name.endswith(("_m", "_m2", "_um2"))]
+
+
 def test_many_images_and_planes_in_one_table(tmp_path: Path) -> None:
     stack = scene(name="stack.tif")
     stack = replace(stack, objects=tuple(replace(r, plane=(9, None, None)) for r in stack.objects))

@@ -109,6 +109,15 @@ def _rois(path: Path) -> list[Any]:
     return list(roifile.roiread(path))
 
 
+def test_names_of_rois_may_have_any_letters(tmp_path: Path) -> None:
+    annotated = scene()
+    objects = tuple(replace(record, name="𠮷 cell 𐍈") for record in annotated.objects)
+    write_imagej_rois(tmp_path / "a.zip", replace(annotated, objects=objects))
+    assert [roi.name for roi in _rois(tmp_path / "a.zip")] == [
+        f"{label:03d} 𠮷 cell 𐍈" for label in (3, 7, 12, 900)
+    ]
+
+
 def _painted(roi: Any, shape: tuple[int, int]) -> AnyArray:
     """Pixels inside by the even-odd rule, as ImageJ fills composite ROIs."""
     y, x = np.mgrid[: shape[0], : shape[1]]

@@ -188,6 +188,7 @@ def export(
         raise ValueError(f"expected a format ({', '.join(FORMATS)}), got {name!r}")
     chosen = FORMATS[name]
     run = ExportRun(read_options(chosen.options, options, chosen.title), progress, should_stop)
+    _check_name(path)
     if not sets:
         raise ExportError("expected annotations to export, got none; finish an object first")
     if chosen.write_series is not None:
@@ -247,6 +248,18 @@ def _is_one(chosen: ExportFormat, path: Path) -> bool:
     if chosen.suffix == ".ome.zarr":  # such an export is a folder itself
         return chosen.fits(path) or path.parent.name == "labels"
     return chosen.fits(path) and not path.is_dir()
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # what is wrong with those is said where it is written
+    except (OSError, ValueError) as error:  # too long, or with a character that is none
+        raise ExportError(
+            f"expected a name that files can have here, got {str(path)[:200]!r} ({error}); "
+            "choose a shorter or plainer one"
+        ) from error
 
 
 def _check_path(chosen: ExportFormat, path: Path) -> None:

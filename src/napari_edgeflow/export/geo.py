@@ -6,6 +6,7 @@ Outlines run along pixel edges; common edges of neighbours stay common when made
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ _DRIVERS: Mapping[str, str] = {
 }
 _SHAPEFILE_NAMES = {"perimeter_m": "perim_m"}  # ten characters at most
 _SHAPEFILE_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".shp")
+_SHAPEFILE_INDICES = (".qix", ".sbn", ".sbx", ".ind", ".idm", ".qpj")
+"""What other programs put beside a Shapefile; beside another of that name it leads astray."""
 _BATCH_BYTES = 2**24
 _DIGITS = 13  # of degrees in GeoJSON: a hundredth of a micrometre
 
@@ -205,13 +208,31 @@ def _write(path: Path, driver: str, objects: Iterable[MapObject], place: MapPlac
     pyogrio = import_optional("pyogrio", extra="geo", needed_for=f"write {path.name}")
     # GDAL would read a GeoJSON file again to add to it
     most = math.inf if driver == "GeoJSON" else _BATCH_BYTES
-    with files_written_whole(path, _SHAPEFILE_SUFFIXES) as temporary, warnings.catch_warnings():
+    _check_unused(path)
+    order, old = (
+        (_SHAPEFILE_SUFFIXES, _SHAPEFILE_INDICES) if path.suffix.lower() == ".shp" else ((), ())
+    )
+    with files_written_whole(path, order, old) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a note says so
         try:
             for number, batch in enumerate(_batches(objects, most)):
                 _write_batch(pyogrio, temporary, driver, batch, place, is_first=number == 0)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
+        except _errors_of(pyogrio) as error:
             raise refused(path, error) from error
+
+
+def _check_unused(path: Path) -> None:
+    """Nothing, unless another program has changes to the file that are not in it yet.
+
+    Those would be played back into the new file.
+    """
+    for suffix in ("-wal", "-journal"):
+        pending = path.with_name(path.name + suffix)
+        if pending.exists() and pending.stat().st_size:
+            raise ExportError(
+                f"expected {path.name} not to be in use, but {pending.name} holds changes of "
+                "another program to it; close it there, or choose another name"
+            )
 
 
 def _batches(objects: Iterable[MapObject], most: float) -> Iterator[list[tuple[MapObject, bytes]]]:
@@ -251,11 +272,21 @@ def _write_batch(
         geometry_type="MultiPolygon",
         crs=place.crs_wkt,
         driver=driver,
-        layer=path.stem,
+        layer=_layer_name(path),
         encoding="UTF-8",
         append=not is_first,
         layer_options=_layer_options(driver) if is_first else {},
     )
+
+
+def _errors_of(pyogrio: Any) -> tuple[type[Exception], ...]:
+    kinds = pyogrio.errors
+    return kinds.DataSourceError, kinds.DataLayerError, kinds.FeatureError, kinds.FieldError
+
+
+def _layer_name(path: Path) -> str:
+    """The file's stem, without what a GeoPackage refuses in the name of a table."""
+    return re.sub(r"[^\w .()+-]", "_", path.stem).lstrip(". ") or "objects"
 
 
 def _layer_options(driver: str) -> dict[str, str]:

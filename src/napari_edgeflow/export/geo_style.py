@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 _DOCTYPE = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+_POLYGONS = "2"  # by QGIS's numbers of kinds of geometry: it refuses a style for another kind
 
 
 def qgis_style(colours: Mapping[str, tuple[int, int, int]], attribute: str = "class") -> bytes:
@@ -30,6 +31,7 @@ def qgis_style(colours: Mapping[str, tuple[int, int, int]], attribute: str = "cl
             {"value": name, "label": name, "symbol": str(number), "render": "true"},
         )
         _add_symbol(symbols, str(number), colour)
+    ElementTree.SubElement(root, "layerGeometryType").text = _POLYGONS
     document: bytes = ElementTree.tostring(root, encoding="utf-8")
     return _DOCTYPE + document
 

@@ -86,7 +86,7 @@ def roi_bytes(outline: Outline, classes: ClassList, name: str) -> bytes:
     group = [one.id for one in classes].index(one_class.id) + 1
     head_2 = _HEADER_2.pack(
         *(0, z, t),
-        *(name_at, len(name)),
+        *(name_at, len(text) // 2),
         *(0, 0, group if group <= _GROUPS else 0, 0),
         *(0, 0.0),
         *(name_at + len(text), len(about) // 2),

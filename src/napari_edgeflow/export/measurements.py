@@ -111,8 +111,8 @@ def _in_units(image: ImageInfo, size: ObjectSize, ruler: MapRuler | None) -> Row
     if frame is not None:
         return {"area_m2": size.area_px * frame.pixel_area, "perimeter_m": size.perimeter(frame)}
     unit = _unit(image)
-    if unit is None or image.pixel_size_yx is None:
-        return {}
+    if ruler is not None or unit is None or image.pixel_size_yx is None:
+        return {}  # a map without a unit of length has none of the pixel size either
     height, width = image.pixel_size_yx
     frame = Frame((0.0, height), (width, 0.0))
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from PIL import Image
 
 from napari_edgeflow._files import write_whole
 from napari_edgeflow._types import Window
-from napari_edgeflow.annotation.objects import AnnotationSet, tiles
+from napari_edgeflow.annotation.objects import AnnotationSet, ImageInfo, tiles
 from napari_edgeflow.errors import ExportError
 from napari_edgeflow.export.label_tiff import TiffHead, write_label_tiff
 from napari_edgeflow.export.mask import check_label_path, write_label_image
 from napari_edgeflow.export.palette import palette_png, png_bytes
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
 from napari_edgeflow.export.views import MappedLabels, class_view, objects_only, read_whole
+from napari_edgeflow.raster.georef import GeoReference
+from napari_edgeflow.raster.place import reference_of
 from napari_edgeflow.raster.source import RasterSource
 from napari_edgeflow.raster.stretch import Stretch, default_bands, estimate_stretch
 
@@ -127,10 +130,21 @@ def write_cutout(
 
 
 def _no_place(path: Path, annotated: AnnotationSet) -> tuple[str, ...]:
-    is_png = path.suffix.lower() == ".png"
-    if is_png and annotated.image.georeference is not None:
+    image = annotated.image
+    if path.suffix.lower() == ".png" and (image.georeference or image.place):
         return ("the place on the map is not in a PNG; TIFF keeps it",)
+    if path.suffix.lower() != ".png" and image.place is not None and _reference(image) is None:
+        return ("the place on the map is not in the file: it needs the package rasterio",)
     return ()
+
+
+def _reference(image: ImageInfo) -> GeoReference | None:
+    """The image's own tags; else those that say its place, where it came from another format."""
+    if image.georeference is not None or image.place is None:
+        return image.georeference
+    with suppress(ModuleNotFoundError):
+        return reference_of(image.place)
+    return None
 
 
 def _write_mask(path: Path, labels: MappedLabels, annotated: AnnotationSet, run: ExportRun) -> None:
@@ -138,6 +152,6 @@ def _write_mask(path: Path, labels: MappedLabels, annotated: AnnotationSet, run:
     if target.suffix.lower() == ".png":
         write_label_image(target, read_whole(labels, "a PNG", run))
         return
-    reference = annotated.image.georeference
+    reference = _reference(annotated.image)
     head = TiffHead() if reference is None else TiffHead(reference.mask_tags())
     write_label_tiff(target, labels, np.min_scalar_type(labels.highest), head, run)

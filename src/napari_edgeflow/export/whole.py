@@ -15,12 +15,16 @@ from napari_edgeflow.export.folders import make_folder
 
 
 @contextmanager
-def files_written_whole(path: Path, order: Sequence[str] = ()) -> Iterator[Path]:
+def files_written_whole(
+    path: Path, order: Sequence[str] = (), old: Sequence[str] = ()
+) -> Iterator[Path]:
     """A path of the same name in a folder beside the target; its files then become the target's.
 
     Args:
         path: The main file; others may lie beside it under the same name with other suffixes.
-        order: Suffixes of the files that move first.
+        order: Suffixes of the files that move first; of those that are not made anew, files that
+            were there before go.
+        old: Suffixes of further files that would not fit the new ones; they go.
 
     Raises:
         ExportError: They cannot be written; what was there before still is.
@@ -31,6 +35,9 @@ def files_written_whole(path: Path, order: Sequence[str] = ()) -> Iterator[Path]
         yield folder / path.name
         sync_files(folder)
         made = {file.suffix: file for file in folder.iterdir()}
+        for suffix in (*order, *old):
+            if suffix not in made and suffix != path.suffix:
+                path.with_suffix(suffix).unlink(missing_ok=True)
         for suffix in (*order, path.suffix):  # the file that is opened comes last
             if suffix in made:
                 made.pop(suffix).replace(path.with_suffix(suffix))

@@ -66,15 +66,21 @@ def _line(outline: Outline, numbers: dict[int, int], shape: tuple[int, int]) -> 
 
 
 def _join(rings: list[XyRing]) -> XyRing:
-    """All rings as one that goes out to each and back the same way."""
-    joined = rings[0]
-    for ring in rings[1:]:
-        here = int(KDTree(ring).query(joined)[0].argmin())
-        there = int(np.hypot(*(ring - joined[here]).T).argmin())
-        tour = np.concatenate([joined[here : here + 1], np.roll(ring, -there, axis=0)])
-        tour = np.concatenate([tour, ring[there : there + 1]])
-        joined = np.concatenate([joined[:here], tour, joined[here:]])
-    return joined
+    """All rings as one: along the longest, out to each other from where it is nearest, and back."""
+    main = max(rings, key=len)
+    tree = KDTree(main)
+    tours: dict[int, list[XyRing]] = {}
+    for ring in (one for one in rings if one is not main):
+        gaps, nearest = tree.query(ring)
+        there = int(gaps.argmin())
+        here = int(nearest[there])
+        tour = np.roll(ring, -there, axis=0)
+        tours.setdefault(here, []).extend([main[here : here + 1], tour, tour[:1]])
+    pieces, last = [], 0
+    for here in sorted(tours):
+        pieces += [main[last:here], *tours[here]]
+        last = here
+    return np.concatenate([*pieces, main[last:]])
 
 
 def _data_yaml(names: list[str]) -> str:

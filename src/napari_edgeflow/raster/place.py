@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from napari_edgeflow._lazy import import_optional
 from napari_edgeflow.errors import RasterError
+from napari_edgeflow.raster.georef import GeoReference, read_georeference
 
 FloatCoordinates = npt.NDArray[np.float64]
 
@@ -103,6 +106,21 @@ def read_place(path: str | os.PathLike[str]) -> MapPlace | None:
                 f"expected a raster that GDAL reads, but {path} is none ({error}); "
                 "save it as GeoTIFF first"
             ) from error
+
+
+def reference_of(place: MapPlace) -> GeoReference | None:
+    """The GeoTIFF tags that say the same, as GDAL writes them; None when there are none.
+
+    Raises:
+        ModuleNotFoundError: rasterio is not installed; the message says how to.
+    """
+    rasterio = import_optional("rasterio", extra="geo", needed_for="put a mask on the map")
+    one: dict[str, Any] = {"height": 1, "width": 1, "count": 1, "dtype": "uint8"}
+    transform = rasterio.Affine(*place.affine)
+    with rasterio.MemoryFile() as memory:
+        memory.open(driver="GTiff", crs=place.crs_wkt, transform=transform, **one).close()
+        with tifffile.TiffFile(io.BytesIO(memory.read())) as file:
+            return read_georeference(file.pages[0])
 
 
 def place_of_dataset(dataset: Any) -> MapPlace | None:
