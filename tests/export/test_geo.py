@@ -485,3 +485,18 @@ def test_the_style_is_one_for_polygons_by_qgis_s_reader(tmp_path: Path) -> None:
         options = {o.get("name"): o.get("value") for o in layer.iterfind("Option/Option")}
         assert options == {p.get("k"): p.get("v") for p in layer.iterfind("prop")}
         assert str(options["color"]).split(",")[:3] == str(options["outline_color"]).split(",")[:3]
+
+
+@pytest.mark.parametrize("kind", ["label_tiff", "label_cog"])
+def test_overviews_of_a_raster_that_was_replaced_go(tmp_path: Path, kind: str) -> None:
+    path, labels = tmp_path / "a.tif", _labels()
+    place = _place("rotated")
+    image = ImageInfo("roofs.tif", labels.shape, place=place)
+    export(kind, path, [replace(_annotations(labels), image=image)])
+    for suffix in (".ovr", ".aux.xml"):
+        (tmp_path / f"a.tif{suffix}").write_bytes(b"of the old one")
+    export(kind, path, [replace(_annotations(labels.T[:, ::-1].T), image=image)])
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), labels.T[:, ::-1].T)
+        np.testing.assert_allclose(tuple(dataset.transform)[:6], place.affine, rtol=1e-12)

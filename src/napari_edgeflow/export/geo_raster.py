@@ -15,6 +15,7 @@ from napari_edgeflow._lazy import import_optional
 from napari_edgeflow._types import LabelArray, Window
 from napari_edgeflow.annotation.objects import LabelReader, tiles
 from napari_edgeflow.errors import Cancelled, ExportError
+from napari_edgeflow.export.whole import drop_derived
 from napari_edgeflow.raster.place import MapPlace
 
 _BLOCK = 512
@@ -64,6 +65,7 @@ def write_label_cog(
             with cog.open("rb+") as file:
                 os.fsync(file.fileno())
             cog.replace(path)
+        drop_derived(path)
     except (OSError, rasterio.errors.RasterioError) as error:
         raise ExportError(
             f"expected to write {path}, but the system refused ({error}); "

@@ -14,6 +14,7 @@ from napari_edgeflow._files import written_whole
 from napari_edgeflow._types import AnyArray
 from napari_edgeflow.annotation.objects import LabelReader, tiles
 from napari_edgeflow.export.run import PLAIN_RUN, ExportRun
+from napari_edgeflow.export.whole import drop_derived
 from napari_edgeflow.raster.georef import TiffTag
 
 _TILE = 256
@@ -75,6 +76,7 @@ def write_label_tiff(
             software="napari-edgeflow",
             extratags=list(head.tags),
         )
+    drop_derived(target)
 
 
 def _tiles(labels: LabelReader, dtype: np.dtype[Any], run: ExportRun) -> Iterator[AnyArray]:

@@ -91,6 +91,16 @@ def sync_files(folder: Path) -> None:
                 os.fsync(opened.fileno())
 
 
+def drop_derived(path: Path) -> None:
+    """Removes what GDAL and QGIS derived from the raster that was at the path before.
+
+    Overviews and statistics beside it would be shown in place of the new pixels.
+    """
+    for suffix in (".ovr", ".aux.xml"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def refused(path: Path, reason: object) -> ExportError:
     """The error of a disk or folder that cannot be written to."""
     return ExportError(
