@@ -14,9 +14,11 @@ import pytest
 from napari_edgeflow._types import AnyArray, Window
 from napari_edgeflow.cli.export_source import annotated_project
 from napari_edgeflow.export.formats import FORMATS
+from napari_edgeflow.gui.bands import open_plane
 from napari_edgeflow.gui.files.exporting import Finished
 from napari_edgeflow.gui.files.image_facts import ImageFacts
 from napari_edgeflow.gui.labels.brush_window import BrushWindow
+from napari_edgeflow.gui.planes import Plane, PlaneImage
 from napari_edgeflow.raster.indexing import take
 
 from .canvas import click
@@ -48,6 +50,26 @@ class LazyStack:
         y, x, top = rows * self._step, columns * self._step, TOPS[stack[0]]
         is_in = (y >= top) & (y < top + H) & (x >= LEFT) & (x < LEFT + W)
         return np.where(is_in, 200, 40 + 5 * stack[0]).astype(np.uint8)
+
+
+class NoWholePlanes(LazyStack):
+    """Refuses to read more than a quarter of a plane at once."""
+
+    def _plane(self, stack: tuple[int, ...], window: Window) -> AnyArray:
+        if window.height * window.width > SHAPE[1] * SHAPE[2] // 4:
+            raise MemoryError("nobody reads a whole plane")
+        return super()._plane(stack, window)
+
+
+def test_planes_of_one_level_are_read_in_windows() -> None:
+    plane = Plane((2, None, None), SHAPE[1:])
+    image = PlaneImage("stack", NoWholePlanes(), False, False, plane)
+    raster, _ = open_plane(image)
+    assert (raster.shape, raster.n_bands) == (SHAPE[1:], 1)
+    expected = LazyStack()[2, 2100:2300, 2300:2500]
+    pixels = raster.read(Window(2100, 2300, 2300, 2500))
+    np.testing.assert_array_equal(pixels[:, :, 0], expected)
+    assert {50, 200} == set(np.unique(pixels).tolist())
 
 
 def _square(plane: int) -> Window:

@@ -107,6 +107,12 @@ class PlaneImage:
     plane: Plane
     view: BandView | None = None
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """As ``layer_shape``."""
+        layer = SimpleNamespace(data=self.data, rgb=self.is_rgb, multiscale=self.is_multiscale)
+        return layer_shape(layer)
+
     def source(self) -> tuple[Any, str | None, tuple[int, ...] | None]:
         """(image, axes, index) for ``raster.open.open_raster``; reads no more than the plane."""
         stack = tuple(at for at in self.plane.index if at is not None)
@@ -116,7 +122,8 @@ class PlaneImage:
                 f"{self.name}: expected the last two axes of a multiscale image on the screen, "
                 "got others; roll the axes back"
             )
-        if self.is_multiscale or not stack:
+        is_large = last_two and needs_store(self._shape)  # its planes are not read whole
+        if self.is_multiscale or not stack or is_large:
             layer = SimpleNamespace(
                 name=self.name, data=self.data, rgb=self.is_rgb, multiscale=self.is_multiscale
             )
