@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QVBoxLayout, QWidget
 
 from napari_edgeflow.annotation.objects import PlaneIndex
-from napari_edgeflow.errors import Cancelled, EdgeFlowError
+from napari_edgeflow.errors import EdgeFlowError
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.files.exporting import Finished, check_objects
 from napari_edgeflow.gui.files.image_facts import ImageFacts
 from napari_edgeflow.gui.labels.label_view import plane_index
 from napari_edgeflow.gui.messages import in_words
-from napari_edgeflow.gui.panels.forms import button, row, text_line
+from napari_edgeflow.gui.panels.export_job import ExportJob
+from napari_edgeflow.gui.panels.forms import button, row
 from napari_edgeflow.gui.panels.option_form import OptionForm
 from napari_edgeflow.gui.planes import shown_plane
 from napari_edgeflow.gui.projects.project import Project
-from napari_edgeflow.gui.worker import Worker
 
 if TYPE_CHECKING:
     from napari_edgeflow.export.formats import ExportFormat, ExportReport
     from napari_edgeflow.export.options import OptionValue
 
-_KEY = "export"
-_STEPS = 1000
 _FIRST = "coco"
 
 
@@ -42,13 +39,9 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             None when the user changed their mind. Tests replace it.
     """
 
-    _progressed = Signal(int)
-
     def __init__(self, viewer: Any, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer, self._controller = viewer, controller
-        self._stop = threading.Event()
-        self.worker = Worker()
         self.choose_path: Callable[[str, str, str], Path | None] = self._ask
         self.formats = QComboBox()
         self.formats.setToolTip("The format to export to")
@@ -60,16 +53,19 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         self.button = button(
             "Export…", "Write the finished objects of the plane on the screen", self._on_export
         )
-        self.cancel = button("Cancel", "Stop; nothing is left of the file", self._on_cancel)
-        self.bar = QProgressBar()
-        self.bar.setRange(0, _STEPS)
-        self.bar.setToolTip("How much of the export is done")
-        self.line = text_line("What is lost in the format, and what was exported")
+        self.job = ExportJob(
+            self,
+            self._show_busy,
+            _told,
+            cancel_tip="Stop; nothing is left of the file",
+            line_tip="What is lost in the format, and what was exported",
+            cancelled="Cancelled; nothing was exported.",
+        )
+        self.worker, self.line = self.job.worker, self.job.line
+        self.cancel, self.bar = self.job.cancel, self.job.bar
         self._lay_out()
         self._fill_formats()
         self.formats.currentIndexChanged.connect(self._on_chosen)
-        self._progressed.connect(self.bar.setValue, Qt.ConnectionType.QueuedConnection)
-        self._show_busy(False)
         self._on_chosen()
 
     @property
@@ -85,8 +81,7 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
 
     def close_down(self) -> None:
         """Let the thread end; a file that is being written is given up, nothing of it is left."""
-        self._stop.set()
-        self.worker.close()
+        self.job.close()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -142,12 +137,11 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         if path is None:
             return
         values = self.options.values
-        self._show_busy(True)
-        self.line.setText(f"Writing {path.name}…")
+        self.job.begin(path)
         project.run(
             lambda history: Finished.of(history, facts, plane),
             lambda finished: self._start(finished, form, path, values),
-            self._on_failed,
+            self.job.fail,
         )
 
     def _what(self) -> tuple[Project, ImageFacts, PlaneIndex]:
@@ -170,62 +164,16 @@ class ExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
     def _start(
         self, finished: Finished, form: ExportFormat, path: Path, values: dict[str, OptionValue]
     ) -> None:
-        stop = self._stop = threading.Event()
-
-        def run(should_stop: Callable[[], bool]) -> ExportReport | None:
-            """The report; None when it was cancelled."""
-            try:
-                return finished.write(
-                    form.name,
-                    path,
-                    values,
-                    self._report(),
-                    lambda: stop.is_set() or should_stop(),
-                )
-            except Cancelled:
-                return None
-
-        self.cancel.setEnabled(True)
-        self.worker.submit(_KEY, run, self._on_done, self._on_failed)
-
-    def _report(self) -> Callable[[float], None]:
-        """Tells the bar, from the worker's thread, no more often than it can show."""
-        shown = -1
-
-        def tell(share: float) -> None:
-            nonlocal shown
-            step = int(share * _STEPS)
-            if step != shown and not self._stop.is_set():
-                shown = step
-                self._progressed.emit(step)
-
-        return tell
-
-    def _on_cancel(self) -> None:
-        self._stop.set()
-        self.cancel.setEnabled(False)
-        self.line.setText("Stopping…")
-
-    def _on_done(self, report: ExportReport | None) -> None:
-        self._show_busy(False)
-        if report is None:
-            self.line.setText("Cancelled; nothing was exported.")
-            return
-        (path,) = report.paths
-        self.line.setText(f"Exported to {path}")
-        if report.notes:
-            show_info(f"{path.name} does not hold everything: {'; '.join(report.notes)}")
-
-    def _on_failed(self, error: Exception) -> None:
-        self._show_busy(False)
-        self.line.setText("Nothing was exported; see the message.")
-        show_error(in_words(error))
+        self.job.run(
+            lambda tell, should_stop: finished.write(form.name, path, values, tell, should_stop)
+        )
 
     def _show_busy(self, is_busy: bool) -> None:
         self.button.setEnabled(not is_busy)
         self.formats.setEnabled(not is_busy)
         self.options.setEnabled(not is_busy)
-        self.cancel.setEnabled(False)
-        self.cancel.setVisible(is_busy)
-        self.bar.setVisible(is_busy)
-        self.bar.setValue(0)
+
+
+def _told(report: ExportReport) -> tuple[Path, str]:
+    (path,) = report.paths
+    return path, f"Exported to {path}"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_edgeflow.errors import Cancelled
-from napari_edgeflow.gui.messages import in_words
-from napari_edgeflow.gui.panels.forms import button, check_box, row, text_line
+from napari_edgeflow.gui.panels.export_job import ExportJob
+from napari_edgeflow.gui.panels.forms import button, check_box, row
 from napari_edgeflow.gui.series.series import Series
-from napari_edgeflow.gui.worker import Worker
 
 if TYPE_CHECKING:
     from napari_edgeflow.export.formats import ExportFormat
     from napari_edgeflow.gui.series.export import SeriesOrder, SeriesReport
-
-_STEPS = 1000
 
 
 class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
@@ -32,13 +27,9 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             the user changed their mind. Tests replace it.
     """
 
-    _progressed = Signal(int)
-
     def __init__(self, series: Series, controller: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._series, self._controller = series, controller
-        self._stop = threading.Event()
-        self.worker = Worker()
         self.choose_path: Callable[[str, str], Path | None] = self._ask
         self.formats = QComboBox()
         self.formats.setMinimumWidth(80)
@@ -58,11 +49,16 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             "written too, where the format has a place for them",
             lambda _is_on: None,
         )
-        self.cancel = button("Cancel", "Stop; no half-written file is left", self._on_cancel)
-        self.bar = QProgressBar()
-        self.bar.setRange(0, _STEPS)
-        self.bar.setToolTip("How much of the export is done")
-        self.line = text_line("What was exported")
+        self.job = ExportJob(
+            self,
+            self._show_busy,
+            _told,
+            cancel_tip="Stop; no half-written file is left",
+            line_tip="What was exported",
+            cancelled="Cancelled.",
+        )
+        self.worker, self.line = self.job.worker, self.job.line
+        self.cancel, self.bar = self.job.cancel, self.job.bar
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -70,8 +66,7 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
             layout.addWidget(part)
         layout.addWidget(self.line)
         self._fill()
-        self._progressed.connect(self.bar.setValue, Qt.ConnectionType.QueuedConnection)
-        self._show_busy(False)
+        self.refresh()
         self.line.setVisible(False)
 
     def _fill(self) -> None:
@@ -131,83 +126,40 @@ class SeriesExportPanel(QWidget):  # type: ignore[misc, unused-ignore]
         )
         folder = self._controller.projects.autosave.folder
         order = SeriesOrder(form.name, path, images, self.done_box.isChecked(), folder)
-        self._show_busy(True)
+        self.job.begin(path)
         self.line.setVisible(True)
-        self.line.setText(f"Writing {path.name}…")
         self._submit_when_saved(order)
 
     def _submit_when_saved(self, order: SeriesOrder) -> None:
         """The open image's steps first: what is on its way to the disk belongs to the export."""
         project = self._controller.project
         if project is not None and project.is_open:
-            project.run(lambda _history: None, lambda _none: self._submit(order), self._on_failed)
+            project.run(lambda _history: None, lambda _none: self._submit(order), self.job.fail)
         else:
             self._submit(order)
 
     def _submit(self, order: SeriesOrder) -> None:
         from napari_edgeflow.gui.series.export import export_series
 
-        stop = self._stop = threading.Event()
-        tell = self._teller(stop)
-
-        def run(should_stop: Callable[[], bool]) -> SeriesReport | None:
-            """The report; None when it was cancelled."""
-            try:
-                return export_series(order, tell, lambda: stop.is_set() or should_stop())
-            except Cancelled:
-                return None
-
-        self.worker.submit("series", run, self._on_done, self._on_failed)
-
-    def _teller(self, stop: threading.Event) -> Callable[[float], None]:
-        shown = -1
-
-        def tell(share: float) -> None:
-            nonlocal shown
-            step = int(share * _STEPS)
-            if step != shown and not stop.is_set():
-                shown = step
-                self._progressed.emit(step)
-
-        return tell
-
-    def _on_cancel(self) -> None:
-        self._stop.set()
-        self.cancel.setEnabled(False)
-        self.line.setText("Stopping…")
-
-    def _on_done(self, report: SeriesReport | None) -> None:
-        self._show_busy(False)
-        if report is None:
-            self.line.setText("Cancelled.")
-            return
-        self.line.setText(
-            f"{report.n_objects} object{'s' * (report.n_objects != 1)} of {report.n_images} "
-            f"image{'s' * (report.n_images != 1)} exported to {report.path}"
-        )
-        if report.notes:
-            show_info(f"{report.path.name} does not hold everything: {'; '.join(report.notes)}")
-
-    def _on_failed(self, error: Exception) -> None:
-        self._show_busy(False)
-        self.line.setText("Nothing was exported; see the message.")
-        show_error(in_words(error))
+        self.job.run(partial(export_series, order))
 
     def _show_busy(self, is_busy: bool) -> None:
         for part in (self.button, self.formats, self.done_box):
             part.setEnabled(not is_busy)
         self.button.setVisible(not is_busy)
-        self.cancel.setVisible(is_busy)
-        self.cancel.setEnabled(is_busy)
-        self.bar.setVisible(is_busy)
-        self.bar.setValue(0)
         if not is_busy:
             self.refresh()
 
     def close_down(self) -> None:
         """Let the thread end; a file that is being written is given up."""
-        self._stop.set()
-        self.worker.close()
+        self.job.close()
+
+
+def _told(report: SeriesReport) -> tuple[Path, str]:
+    return report.path, (
+        f"{report.n_objects} object{'s' * (report.n_objects != 1)} of {report.n_images} "
+        f"image{'s' * (report.n_images != 1)} exported to {report.path}"
+    )
 
 
 def _is_together(form: ExportFormat) -> bool:
