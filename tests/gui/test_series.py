@@ -269,3 +269,71 @@ def test_an_empty_folder_is_said_in_words(
     assert "got none: open images first" in messages[-1]
     series.mark("done")
     assert messages[-1].startswith("Open a series first")
+
+
+def _helpers(controller: Controller) -> list[Any]:
+    binding: Any = controller.binding
+    points = [binding.clicks.layer(kind) for kind in ("positive", "negative")]
+    return [*points, binding.preview.layer, controller.target]
+
+
+def test_helper_layers_go_along_from_image_to_image(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any
+) -> None:
+    series.open_folder(folder)
+    settle()
+    controller.show_layers()
+    _finish_one(controller, qtbot)
+    controller.click((40, 50), "positive")  # a draft, which stays with the first image
+    settle()
+    helpers, came, went = _helpers(controller), [], []
+    controller.viewer.layers.events.inserted.connect(lambda event: came.append(event.value))
+    controller.viewer.layers.events.removed.connect(lambda event: went.append(event.value))
+    target: Any = controller.target
+    target.data_setitem((np.array([0]), np.array([0])), 7)  # of this image alone
+    settle()
+    for name, (step, size, n_clicks) in {
+        "plate 2": (series.next, (60, 80), 0),
+        "plate 10": (series.next, (60, 80), 0),
+        "plate 11": (series.next, (70, 90), 0),
+        "plate 1": (lambda: series.go(0), (60, 80), 1),
+    }.items():
+        step()
+        settle()
+        controller.show_layers()
+        settle()
+        assert _helpers(controller) == helpers
+        assert [layer.name for layer in helpers[:3]] == [
+            f"{name} · {what}" for what in ("positive clicks", "negative clicks", "active object")
+        ]
+        assert target.data.shape == size
+        assert target.data.any() == bool(n_clicks)
+        assert len(helpers[0].data) == n_clicks
+        before = target.data.copy()
+        target.undo()
+        np.testing.assert_array_equal(target.data, before)
+    assert [type(layer) for layer in (*came, *went)] == [Image] * 8
+    assert controller.project is not None
+    assert 1 in controller.project.state.objects
+    np.testing.assert_array_equal(np.unique(target.data[10:25, 10:30]), [1])
+
+
+def test_helper_layers_with_other_axes_are_made_anew(
+    series: Series, controller: Controller, settle: Settle, tmp_path: Path
+) -> None:
+    import tifffile
+
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    tifffile.imwrite(mixed / "a.tif", squares())
+    tifffile.imwrite(mixed / "b.tif", np.stack([squares()] * 4), photometric="minisblack")
+    series.open_folder(mixed)
+    settle()
+    controller.show_layers()
+    settle()
+    series.next()
+    settle()
+    controller.show_layers()
+    settle()
+    layers = [layer for layer in controller.viewer.layers if not isinstance(layer, Image)]
+    assert [layer.ndim for layer in layers] == [3] * 4

@@ -25,6 +25,11 @@ class Spare:
         self._layers: dict[str, Any] = {}
         self.is_kept = False
 
+    @property
+    def is_full(self) -> bool:
+        """True while there are layers that nobody took."""
+        return bool(self._layers)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Layers of images that are left meanwhile are kept for those that come."""

@@ -67,6 +67,8 @@ class ImageSwitch:
                     _dress(layer, is_shown[number])
                 self._viewer.layers.insert(place + number, layer)
             self._bind(made[0], classes)
+            if spare.is_full:
+                self._controller.show_layers()
             for layer in old:
                 self._controller.dismiss(layer)
                 if layer in self._viewer.layers:
