@@ -38,6 +38,7 @@ from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import (
     ImageInfo,
+    ObjectRecord,
     PlaneIndex,
     PostProcessing,
     measure_labels,
@@ -505,3 +506,15 @@ def test_a_record_of_another_version_is_named(tmp_path: Path) -> None:
         journal.append(Record(77, {}))
         with pytest.raises(JournalError, match=r"record 1: ValueError: expected a kind of record"):
             History.resume(journal)
+
+
+def test_titles_name_a_few_objects_and_count_many() -> None:
+    records = {i: ObjectRecord(i, 1, Window(0, i, 1, i + 1), 1) for i in range(1, 13)}
+    state = State(ClassList().add("cell"), records)
+    labels = np.arange(0, 14, dtype=np.uint32)[None]
+    store = ArrayStore(labels)
+    assert set_hidden(state, [2], True).title == "hide: object 2"
+    assert set_locked(state, [2, 5, 9], True).title == "lock: objects 2, 5, 9"
+    assert set_hidden(state, list(records), True).title == "hide: 12 objects"
+    assert delete_objects(state, store, [4]).title == "delete object 4"
+    assert delete_objects(state, store, list(records)).title == "delete 12 objects"

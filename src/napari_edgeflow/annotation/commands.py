@@ -20,6 +20,7 @@ from napari_edgeflow.annotation.objects import (
 from napari_edgeflow.annotation.store import LabelStore, OverlapRule, place_mask
 from napari_edgeflow.annotation.tiling import erase, left_box
 
+_MOST_NAMED = 3
 _Pairs = dict[int, tuple[ObjectRecord | None, ObjectRecord | None]]
 
 
@@ -201,10 +202,14 @@ def delete_objects(state: State, store: LabelStore, ids: Iterable[int]) -> Chang
         ValueError: There is no such object, or it is locked.
     """
     records = [_editable(state, label) for label in dict.fromkeys(ids)]
-    names = ", ".join(str(record.id) for record in records)
     pairs: _Pairs = {record.id: (record, None) for record in records}
     patches = tuple(patch for record in records for patch in erase(store, record))
-    return Change("delete", f"delete object {names}", objects=pairs, patches=patches)
+    return Change(
+        "delete",
+        f"delete {_say_ids(record.id for record in records)}",
+        objects=pairs,
+        patches=patches,
+    )
 
 
 def reclassify(state: State, ids: Iterable[int], class_id: int) -> Change:
@@ -359,5 +364,12 @@ def _edit_each(
         is_known = label in state.objects
         record = state.objects[label] if locked_too and is_known else _editable(state, label)
         pairs[label] = record, edit(record)
-    names = ", ".join(map(str, pairs))
-    return Change("objects", f"{title}: object {names}", objects=pairs)
+    return Change("objects", f"{title}: {_say_ids(pairs)}", objects=pairs)
+
+
+def _say_ids(ids: Iterable[int]) -> str:
+    """``object 3``, ``objects 3, 5``, or how many there are when they are more than three."""
+    names = [str(label) for label in ids]
+    if len(names) > _MOST_NAMED:
+        return f"{len(names)} objects"
+    return f"object{'s' * (len(names) != 1)} {', '.join(names)}"
