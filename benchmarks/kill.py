@@ -1,11 +1,12 @@
 """Kills a project at many moments and counts the finished objects that are lost: none may be.
 
-    python benchmarks/kill.py --points 200
+    python benchmarks/kill.py --points 200 [--large]
 
 Each point is a process of its own that clicks and finishes objects through the window's project,
 as the widget does, and reports an object once the project says that it is done. The process ends
 in the middle: half of a record written, between write and fsync, after fsync before the labels
-change, or by SIGKILL from outside at any time. Then the journal is opened again.
+change, or by SIGKILL from outside at any time. Then the journal is opened again. With ``--large``
+labels are on disk, as those of large rasters, and the journal is written anew every few steps.
 """
 
 from __future__ import annotations
@@ -29,9 +30,15 @@ from napari_edgeflow._types import Click, Window
 from napari_edgeflow.annotation import changes, journal, journal_file
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object, set_clicks
+from napari_edgeflow.annotation.compaction import compact
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.objects import ImageInfo
+from napari_edgeflow.annotation.store import LabelStore
+from napari_edgeflow.annotation.store_layout import store_place
+from napari_edgeflow.annotation.store_zarr import ZarrStore
+from napari_edgeflow.gui.labels import sizes
 from napari_edgeflow.gui.messages import Messages
+from napari_edgeflow.gui.projects import files
 from napari_edgeflow.gui.projects.files import ProjectFile
 from napari_edgeflow.gui.projects.project import Project
 from napari_edgeflow.gui.worker import Worker
@@ -65,6 +72,15 @@ class NoView:
 def place(number: int) -> Window:
     """Where the object of this number is."""
     return Window(0, SIDE * number, SIDE - number % 3, SIDE * (number + 1))
+
+
+def act_large() -> None:
+    """Keep labels of any image on disk, and write the journal anew every few steps."""
+    settings: Any = sizes
+    settings.MAX_PLANE_PX = 0
+    opening: Any = files
+    opening.LARGE_BYTES, opening.KEPT_STEPS = 0, 4
+    opening.compact = partial(compact, keep=4)
 
 
 def work(folder: Path, report: int) -> None:
@@ -130,14 +146,19 @@ def set_trap(mode: str, at: int, share: float) -> None:
     change.apply = trapped_apply
 
 
-def run_point(folder: Path, mode: str, rng: random.Random) -> tuple[int, int, int]:
+def run_point(
+    folder: Path, mode: str, rng: random.Random, is_large: bool = False
+) -> tuple[int, int, int]:
     """(objects that were reported, that were lost, with wrong pixels) of one killed process."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
+        if is_large:
+            act_large()
         if mode != "SIGKILL":
-            set_trap(mode, rng.randrange(4, 70), rng.random())
+            last = 160 if is_large and mode != "after fsync" else 70
+            set_trap(mode, rng.randrange(4, last), rng.random())
         work(folder, writer)
         os._exit(1)
     os.close(writer)
@@ -158,7 +179,9 @@ def judge(folder: Path, reported: list[int]) -> tuple[int, int]:
     with journal.Journal.open(path) as opened:
         if not len(opened):
             return len(reported), 0
-        history = History.resume(opened)
+        beside = store_place(path)
+        store = ZarrStore.open(beside) if beside.exists() else None
+        history = History.resume(opened, cast("LabelStore | None", store))
     boxes = {record.box: label for label, record in history.state.objects.items()}
     lost = [number for number in reported if place(number) not in boxes]
     wrong = sum(
@@ -179,6 +202,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--large", action="store_true", help="labels on disk")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     total = dict.fromkeys(("points", "reported", "lost", "wrong"), 0)
@@ -187,7 +211,7 @@ def main() -> int:
         for point in range(options.points):
             folder = Path(place_for_all) / str(point)
             folder.mkdir()
-            counts = run_point(folder, MODES[point % len(MODES)], rng)
+            counts = run_point(folder, MODES[point % len(MODES)], rng, options.large)
             total["points"] += 1
             for name, count in zip(("reported", "lost", "wrong"), counts, strict=True):
                 total[name] += count
