@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,40 @@ def test_only_the_newest_views_are_read_later() -> None:
     gate.set()
     _wait_for_later()
     assert seen == [99, *range(10, 3, -1)]
+
+
+def test_jobs_go_with_what_they_read_from() -> None:
+    gated, done = _Gate(_slope()), list[int]()
+    raster = LazyRaster(ArrayRaster([gated], axes="YXS"))
+    raster.later.watch(lambda: done.append(1))
+    later, levels = raster.later, lazy_levels(raster, (0,))
+    levels[-1][:]  # waits at the gate and holds the raster
+    levels[1][:]
+    gone = weakref.ref(raster)
+    del raster, levels
+    later.submit("no more", lambda: done.append(2))
+    gated.gate.set()
+    _wait_for_later()
+    gc.collect()
+    assert gone() is None
+    later.submit("too late", lambda: done.append(3))
+    _wait_for_later()
+    assert 3 not in done
+
+
+@pytest.mark.parametrize("chunk", [(1, 1), (7, 500), (64, 64), (300, 20)])
+@pytest.mark.parametrize("factor", [2, 4, 16])
+def test_exact_views_are_every_nth_pixel(
+    monkeypatch: pytest.MonkeyPatch, chunk: tuple[int, int], factor: int
+) -> None:
+    monkeypatch.setattr("napari_edgeflow.raster.rough._STRIP_PIXELS", 20_000)
+    array = _Chunked(np.random.default_rng(0).integers(0, 255, (613, 507, 1), dtype=np.uint8))
+    monkeypatch.setattr(array, "chunks", (*chunk, 1), raising=False)
+    raster = ArrayRaster([array], axes="YXS")
+    rough = RoughLevel(raster.levels[0], 0, factor, (0,))
+    for window in (Window(0, 0, *rough.shape), Window(5, 3, rough.shape[0], rough.shape[1] - 1)):
+        expected = array[:, :, :][::factor, ::factor][window.slices]
+        np.testing.assert_array_equal(rough.read(raster, window), expected)
 
 
 def _wait_for_later() -> None:

@@ -19,7 +19,14 @@ class Later:
     codec.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Callable[[], object] = lambda: True) -> None:
+        """Nothing waits yet.
+
+        Args:
+            owner: Gives what the jobs read from, which is held while one runs; None once it is
+                gone, with which the jobs go too.
+        """
+        self._owner = owner
         self._lock = threading.Lock()
         self._waiting: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
         self._running: Hashable = None
@@ -66,13 +73,16 @@ class Later:
 
     def _loop(self) -> None:
         while (job := self._next()) is not None:
+            owner = self._owner()
             try:
+                if owner is None:
+                    continue
                 job()
             except Exception:  # the first answer stays; a read that is not put off will say why
                 _LOG.warning("a view could not be read more closely", exc_info=True)
                 continue
             finally:
-                del job
+                del job, owner
             on_done = self._on_done
             if on_done is not None:
                 on_done()

@@ -43,7 +43,7 @@ class LazyRaster:
         self.shape, self.details = raster.shape, raster.details
         self._planes: OrderedDict[tuple[int, ...], ArrayRaster] = OrderedDict()
         self._lock = threading.Lock()
-        self.later = Later()
+        self.later = Later(weakref.ref(self))
         """Where rough levels put off what takes long, once somebody watches it."""
         self._close = weakref.finalize(self, raster.close)
         self.levels = self.plane((0,) * len(raster.stack)).levels

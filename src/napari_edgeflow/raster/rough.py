@@ -20,6 +20,7 @@ BUDGET_PIXELS = 2**23
 AT_ONCE_BYTES = 2**21
 """Read for a first answer at most, before compression: about 20 ms of most codecs."""
 _KEPT_VIEWS = 4
+_STRIP_PIXELS = 2**20
 _LEAST_BLOCK, _MOST_BLOCKS = 64, 1024
 
 _Key = tuple[object, Window]
@@ -124,12 +125,31 @@ class RoughLevel:
         return size * raster.n_bands * raster.dtype.itemsize
 
     def _read(self, raster: ArrayRaster, window: Window) -> AnyArray:
-        factor, base = self._factor, self._base(window)
+        base = self._base(window)
         if base.height * base.width <= BUDGET_PIXELS:
-            pixels = raster.read(base, self._number, self._bands)[::factor, ::factor]
+            pixels = self._thinned(raster, window, base)
         else:
             pixels = self._mosaic(raster, window, base, BUDGET_PIXELS)
         return np.ascontiguousarray(self._finish(pixels))  # what was skipped is let go
+
+    def _thinned(self, raster: ArrayRaster, window: Window, base: Window) -> AnyArray:
+        """``(h, w, B)``: every ``factor``-th pixel, read in strips that end with the chunks.
+
+        Others who read the file between two strips need not wait for the whole.
+        """
+        factor, chunk = self._factor, self._level.chunk[0]
+        rows = max(_STRIP_PIXELS // base.width // chunk, 1) * chunk
+        rows = -(-rows // factor) * factor
+        pixels = np.zeros((*window.shape, len(self._bands)), raster.dtype)
+        top = base.y0
+        while top < base.y1:
+            bottom = min((top // rows + 1) * rows, base.y1)
+            strip = raster.read(Window(top, base.x0, bottom, base.x1), self._number, self._bands)
+            at = (top - base.y0) // factor
+            thin = strip[::factor, ::factor]
+            pixels[at : at + len(thin)] = thin
+            top = bottom
+        return pixels
 
     def _read_first(self, raster: ArrayRaster, window: Window) -> AnyArray:
         """Something to see at once: what is remembered, enlarged, or a mosaic of few chunks."""
