@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from napari_edgeflow.annotation.commands import (
 )
 from napari_edgeflow.gui.controller import Controller
 
-from .fakes import FakePredictor, region, squares
+from .fakes import PATIENCE_S, FakePredictor, region, squares
 
 Settle = Callable[[Controller], None]
 PreviewMask = Callable[[Controller, tuple[int, ...]], Any]
@@ -316,6 +317,77 @@ def test_strokes_of_the_brush_are_steps_and_locked_objects_stay(
     layer.data = other
     settle(controller)
     assert project.state.objects[8].area_px == 1
+
+
+def _hold_writing(controller: Controller) -> None:
+    """Between napari's word that it will write and the writing, the worker does what waits."""
+
+    def hold(_event: Any) -> None:
+        is_reached = threading.Event()
+        controller.projects.worker.submit(
+            "marker", lambda _stop: is_reached.set(), lambda _none: None, lambda _error: None
+        )
+        assert is_reached.wait(PATIENCE_S)
+
+    layer: Any = controller.target
+    layer.events.paint.connect(hold, position="last")
+
+
+@pytest.mark.parametrize("tool", ["setitem", "fill", "paint", "polygon"])
+def test_what_napari_tells_of_before_it_writes_is_not_missed(
+    open_image: Any, file: Path, settle: Settle, tool: str
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    layer, project = controller.target, controller.project
+    _hold_writing(controller)
+    if tool == "setitem":
+        layer.data_setitem((np.array([0]), np.array([0])), 7)
+    elif tool == "fill":
+        layer.fill((15, 20), 7)
+    elif tool == "paint":
+        layer.paint((50, 10), 7)
+    else:
+        layer.paint_polygon([(40, 5), (40, 15), (50, 15), (50, 5)], 7)
+    settle(controller)
+    area = int((layer.data == 7).sum())
+    assert area > 0
+    assert project.state.objects[7].area_px == area
+    assert project.undo_title.startswith("paint object")
+    controller.undo()
+    settle(controller)
+    assert set(project.state.objects) == {1}
+    assert np.array_equal(layer.data == 1, region(squares(), [Click(15, 20)]))
+
+
+def test_a_stroke_comes_before_the_step_that_is_asked_for_after_it(
+    open_image: Any, file: Path, settle: Settle
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    project = controller.project
+    controller.target.paint((50, 10), 7)
+    project.do(lambda state, _: rename_object(state, 7, "mine"))
+    settle(controller)
+    assert project.state.objects[7].name == "mine"
+
+
+def test_a_stroke_during_a_step_that_is_refused_is_not_forgotten(
+    open_image: Any, file: Path, settle: Settle
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    project = controller.project
+    failures: list[Exception] = []
+
+    def refuse(_state: Any, _store: Any) -> Any:
+        raise ValueError("no")
+
+    project.do(refuse, on_failed=failures.append)
+    controller.target.paint((50, 10), 7)
+    settle(controller)
+    assert [str(error) for error in failures] == ["no"]
+    assert project.state.objects[7].area_px == int((controller.target.data == 7).sum())
 
 
 def test_the_user_is_asked_who_keeps_pixels(open_image: Any, file: Path, settle: Settle) -> None:

@@ -78,9 +78,9 @@ class Project:
         self._saved_at: datetime | None = None
         self._problem = ""
         self._has_edits = self._is_waiting_for_disk = False
-        self._is_closed = False
+        self._is_closed = self._is_looking = False
         self._class_of_paint: Callable[[], int] = lambda: 1
-        view.edited.connect(self.absorb)
+        view.edited.connect(self._on_edited)
         self._submit(self._work.open, self._on_open)
 
     # --- what is known on the Qt thread ------------------------------------------------------
@@ -222,7 +222,7 @@ class Project:
         """
         if not self.is_open or self.offer is not None:
             return
-        if self.is_busy:
+        if self._n_waiting > self._is_looking:
             self._has_edits = True
             return
         self._has_edits = False
@@ -232,6 +232,18 @@ class Project:
             if painted is not None:
                 job = partial(self._work.absorb, painted, class_id, plane)
                 self._submit(job, partial(self._on_absorbed, plane))
+
+    def _on_edited(self) -> None:
+        """Absorb what is being written, once it is written: napari often tells of it before."""
+        if not self.is_open or self.offer is not None:
+            return
+        self._has_edits = True
+        if not self.is_busy:
+            self._is_looking = True
+            self._submit(lambda: None, self._on_looking)
+
+    def _on_looking(self, _none: None) -> None:
+        self._is_looking = False
 
     def paint_as(self, class_id: Callable[[], int]) -> None:
         """Which class objects get that are painted in the layer."""
@@ -315,6 +327,9 @@ class Project:
             return
         self._problem = ""
         done(result)
+        self._on_rest()
+
+    def _on_rest(self) -> None:
         if self._has_edits and not self.is_busy:
             self.absorb()
         self.status_changed.emit()
@@ -381,4 +396,4 @@ class Project:
             on_failed(error)
         else:
             self._messages.say(in_words(error), show_error)
-        self.status_changed.emit()
+        self._on_rest()
