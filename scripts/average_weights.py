@@ -1,6 +1,6 @@
 """Weighted average of two weights files of one network, for runs that share a start.
 
-python scripts/average_weights.py runs/a/weights.safetensors runs/b/weights.safetensors 0.5 out.safetensors
+python scripts/average_weights.py a/weights.safetensors b/weights.safetensors 0.5 out.safetensors
 
 keeps half of each; 0.67 keeps 67 % of the second. The metadata are the first file's.
 """
