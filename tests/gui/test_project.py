@@ -372,6 +372,19 @@ def test_a_stroke_comes_before_the_step_that_is_asked_for_after_it(
     assert project.state.objects[7].name == "mine"
 
 
+def test_what_was_written_without_a_word_is_saved_at_the_end(
+    open_image: Any, file: Path, settle: Settle, qtbot: Any
+) -> None:
+    controller = open_image(file)
+    finish(controller, settle, (15, 20))
+    layer: Any = controller.target
+    layer.data[50:52, 5:10] = 7
+    layer.refresh()
+    leave(controller, qtbot)
+    again = open_image(file, resumes="always")
+    assert again.project.state.objects[7].area_px == 10
+
+
 def test_a_stroke_during_a_step_that_is_refused_is_not_forgotten(
     open_image: Any, file: Path, settle: Settle
 ) -> None:

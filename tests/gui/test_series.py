@@ -18,6 +18,7 @@ from napari_edgeflow.gui.series.files import FILE_NAME
 from napari_edgeflow.gui.series.load import LoadedImage, load_image
 from napari_edgeflow.gui.series.series import Series
 
+from .canvas import drag
 from .fakes import PATIENCE_S, squares
 
 Settle = Callable[[], None]
@@ -318,6 +319,61 @@ def test_helper_layers_go_along_from_image_to_image(
     np.testing.assert_array_equal(np.unique(target.data[10:25, 10:30]), [1])
 
 
+def test_strokes_of_the_brush_stay_with_their_image(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any
+) -> None:
+    viewer = controller.viewer
+    viewer.window.show()
+    series.open_folder(folder)
+    settle()
+    controller.show_layers()
+    _finish_one(controller, qtbot)
+    settle()
+    for label, row in ((7, 5), (8, 30)):
+        layer, project = controller.target, controller.project
+        assert layer is not None
+        assert project is not None
+        viewer.layers.selection.active = layer
+        layer.mode, layer.selected_label, layer.brush_size = "paint", label, 3
+        qtbot.wait(1)
+        drag(viewer, (row, 10), (row, 30))
+        settle()
+        area = int((layer.data == label).sum())
+        assert area > 20
+        assert project.state.objects[label].area_px == area
+        series.next()
+        settle()
+        series.previous()
+        settle()
+        controller.show_layers()
+        settle()
+        assert controller.project is not None
+        assert controller.project.state.objects[label].area_px == area
+    layer = controller.target
+    assert layer is not None
+    assert set(np.unique(layer.data)) == {0, 1, 7, 8}
+
+
+def test_what_napari_took_back_is_gone_when_the_image_comes_again(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any
+) -> None:
+    series.open_folder(folder)
+    settle()
+    controller.show_layers()
+    _finish_one(controller, qtbot)
+    settle()
+    layer: Any = controller.target
+    layer.paint((5, 40), 7)
+    settle()
+    layer.undo()  # nobody is told of it
+    series.next()
+    settle()
+    series.previous()
+    settle()
+    assert controller.project is not None
+    assert set(controller.project.state.objects) == {1}
+
+
 def test_helper_layers_with_other_axes_are_made_anew(
     series: Series, controller: Controller, settle: Settle, tmp_path: Path
 ) -> None:
@@ -337,3 +393,84 @@ def test_helper_layers_with_other_axes_are_made_anew(
     settle()
     layers = [layer for layer in controller.viewer.layers if not isinstance(layer, Image)]
     assert [layer.ndim for layer in layers] == [3] * 4
+
+
+def test_a_change_leaves_the_event_loop_room_between_its_parts(
+    series: Series, controller: Controller, settle: Settle, folder: Path
+) -> None:
+    series.open_folder(folder)
+    settle()
+    first = controller.image
+    series.next()
+    assert (_images(controller), controller.image) == (["plate 2", "plate 1"], first)
+    assert series.is_loading  # the rest comes in other turns
+    project: Any = controller.project
+    controller.click((15, 20), "positive")  # in between: it belongs to the image that is bound
+    settle()
+    assert _images(controller) == ["plate 2"]
+    assert controller.image is not first
+    assert series.index == 1
+    series.previous()
+    settle()
+    binding: Any = controller.binding
+    assert controller.project is not project
+    assert [click.kind for click in binding.log.rows("positive")] == ["positive"]
+
+
+def test_another_image_asked_for_during_a_change_comes_after_it(
+    series: Series, controller: Controller, settle: Settle, folder: Path
+) -> None:
+    series.open_folder(folder, "plate 1*.png")
+    settle()
+    shown: list[Any] = []
+    series.next()
+    series.changed.connect(lambda: shown.append(series.index))
+    assert series.is_loading
+    series.next()
+    settle()
+    assert (shown[-1], series.index, _images(controller)) == (2, 2, ["plate 11"])
+    assert 1 in shown
+
+
+def test_another_series_ends_a_change_at_once(
+    series: Series, controller: Controller, settle: Settle, folder: Path
+) -> None:
+    series.open_folder(folder, "plate 1*.png")
+    settle()
+    series.next()
+    assert len(_images(controller)) == 2
+    series.open_layers([controller.viewer.add_image(squares(), name="own")])
+    settle()
+    assert _images(controller) == ["plate 10", "own"]
+    assert controller.image is controller.viewer.layers["own"]
+    content = json.loads((folder / FILE_NAME).read_text())
+    assert content["last"] == "plate 10.png"
+
+
+def test_a_series_that_is_closed_during_a_change_leaves_both_images(
+    series: Series, controller: Controller, settle: Settle, folder: Path, qtbot: Any
+) -> None:
+    series.open_folder(folder, "plate 1*.png")
+    settle()
+    bound = controller.image
+    series.next()
+    series.close()
+    qtbot.wait(50)
+    assert _images(controller) == ["plate 10", "plate 1"]
+    assert controller.image is bound
+    assert not series.is_loading
+
+
+def test_a_new_image_that_is_deleted_during_a_change_is_not_bound(
+    series: Series, controller: Controller, settle: Settle, folder: Path
+) -> None:
+    series.open_folder(folder, "plate 1*.png")
+    settle()
+    series.next()
+    viewer = controller.viewer
+    viewer.layers.remove(viewer.layers["plate 10"])
+    settle()
+    assert (_images(controller), controller.image) == ([], None)
+    series.next()
+    settle()
+    assert _images(controller) == ["plate 11"]

@@ -133,6 +133,7 @@ class Projects:
         project, binding.project = binding.project, None
         if project is None:
             return
+        project.absorb()
         view = project.view
         if self.spare.is_kept and _is_spare(project) and isinstance(view, ArrayView):
             view.give_up(self.spare)
@@ -165,7 +166,8 @@ class Projects:
                 )
 
     def close(self, project: Project) -> None:
-        """Close one project."""
+        """Close one project; what was written to its layer without a word is saved."""
+        project.absorb()
         if project in self._projects:
             self._projects.remove(project)
         project.close()
