@@ -15,14 +15,13 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.errors import AnnotationError
 from napari_edgeflow.gui.messages import in_words
 from napari_edgeflow.gui.series.files import Book, Mark, list_images, read_book, write_book
 from napari_edgeflow.gui.series.load import MEMORY_BYTES, LoadedImage, load_image
-from napari_edgeflow.gui.series.switch import ImageSwitch
+from napari_edgeflow.gui.series.switch import RETRY_MS, ImageSwitch
 from napari_edgeflow.gui.worker import Worker
-
-_RETRY_MS = 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +83,7 @@ class Series:
     @property
     def is_loading(self) -> bool:
         """True while the next image is on its way."""
-        return self._wanted is not None
+        return self._wanted is not None or self._switch.is_switching
 
     @property
     def is_saving(self) -> bool:
@@ -144,6 +143,7 @@ class Series:
         self.go(first or 0)
 
     def _begin(self, entries: Sequence[Entry], book: Book, folder: Path | None) -> None:
+        self._switch.finish()
         self._worker.cancel()
         self._cache.clear()
         self.entries, self.book, self.folder = tuple(entries), book, folder
@@ -212,20 +212,26 @@ class Series:
         """Show what was read, as soon as nothing of the image before is on its way to the disk."""
         if self._is_closed or asked != self._n_asked or self._wanted is None:
             return
-        if not self._switch.is_ready:
-            QTimer.singleShot(_RETRY_MS, partial(self._show_when_saved, asked, loaded))
+        if self._switch.is_switching or not self._switch.is_ready:
+            QTimer.singleShot(RETRY_MS, partial(self._show_when_saved, asked, loaded))
             return
-        index, self._wanted = self._wanted, None
-        entry = self.entries[index]
+        index = self._wanted
         classes = self._switch.classes or self.book.classes
         if loaded is not None:
-            self._switch.to_file(loaded, classes)
-        elif not self._switch.to_layer(entry.layer, self.entries, classes):
+            self._switch.to_file(loaded, classes, partial(self._on_shown, index))
+        elif self._switch.to_layer(self.entries[index].layer, self.entries, classes):
+            self._on_shown(index, classes)
+        else:
             self._on_unreadable(index, ValueError("the layer is no longer in the viewer"))
-            return
+
+    def _on_shown(self, index: int, classes: ClassList) -> None:
+        """An image is there; another one may have been asked for while it came."""
         self.index = index
-        self._keep(replace(self.book, last=entry.name, classes=classes))
-        self._prefetch()
+        if self._wanted == index:
+            self._wanted = None
+        self._keep(replace(self.book, last=self.entries[index].name, classes=classes))
+        if self._wanted is None:
+            self._prefetch()
 
     def _on_unreadable(self, index: int, error: Exception) -> None:
         """Mark a broken image and go on in the same direction."""
@@ -300,7 +306,7 @@ class Series:
         """Stop reading; what was marked is still written."""
         if self._is_closed:
             return
-        self._is_closed = True
+        self._is_closed, self._wanted = True, None
         self._worker.close()
         self._writer.finish()
         self._switch.close()

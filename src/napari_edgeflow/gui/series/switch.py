@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.layers import Image
+from qtpy.QtCore import QTimer
 
 from napari_edgeflow.annotation.changes import Change, State
 from napari_edgeflow.annotation.classes import ClassList, ObjectClass
@@ -17,6 +18,11 @@ from napari_edgeflow.annotation.commands import edit_classes
 from napari_edgeflow.annotation.store import LabelStore
 from napari_edgeflow.gui.planes import layer_shape
 from napari_edgeflow.gui.series.load import LoadedImage
+
+PAUSE_MS = 10
+"""Between the turns of a change: timers of 0 ms would all run before napari draws or a key acts."""
+RETRY_MS = 15
+"""How long to wait for steps that are on their way to the disk before looking again."""
 
 
 class ImageSwitch:
@@ -31,6 +37,8 @@ class ImageSwitch:
         self._viewer, self._controller = viewer, controller
         self._ours: list[Image] = []
         self._hidden: list[Any] = []
+        self._turns: Iterator[int] | None = None
+        self._is_hurried = False
         self._is_closed = False
 
     @property
@@ -52,33 +60,109 @@ class ImageSwitch:
         found = [layer for layer in self._ours if layer in self._viewer.layers]
         return found[0] if found else None
 
-    def to_file(self, loaded: LoadedImage, classes: ClassList) -> Image:
-        """Show an image that was read, in place of the series' last one."""
+    @property
+    def is_switching(self) -> bool:
+        """True from the first turn of a change to the last."""
+        return self._turns is not None
+
+    def to_file(
+        self,
+        loaded: LoadedImage,
+        classes: ClassList,
+        on_shown: Callable[[ClassList], None] = lambda _classes: None,
+    ) -> None:
+        """Show an image that was read, in place of the series' last one.
+
+        napari needs 0.1 s to add an image and 0.03 s to remove one, so it is done in several turns
+        of the event loop, the first of them now; what the user does comes in between.
+
+        Args:
+            loaded: The image.
+            classes: For its project, unless others are chosen meanwhile.
+            on_shown: Called at the end with the classes that were carried over.
+        """
+        self.finish()
+        self._turns = self._change(loaded, classes, on_shown)
+        self._take_turn(self._turns)
+
+    def finish(self) -> None:
+        """Take the turns of a change that are left at once."""
+        turns, self._is_hurried = self._turns, True
+        while turns is not None and self._turns is turns:
+            self._take_turn(turns)
+        self._is_hurried = False
+
+    def _take_turn(self, turns: Iterator[int]) -> None:
+        """Go on with a change, and have it go on later; nothing when it is over."""
+        if self._turns is not turns:
+            return
+        pause_ms = None
+        try:
+            with _quick_removals():
+                pause_ms = next(turns, None)
+        finally:
+            if pause_ms is None:
+                self._turns = None
+        if pause_ms is not None and not self._is_hurried:
+            QTimer.singleShot(pause_ms, partial(self._take_turn, turns))
+
+    def _change(
+        self, loaded: LoadedImage, classes: ClassList, on_shown: Callable[[ClassList], None]
+    ) -> Iterator[int]:
+        """Milliseconds to wait between one turn and the next."""
         old = [layer for layer in self._ours if layer in self._viewer.layers]
         had_shape = layer_shape(old[0]) if old else None
-        is_shown = [self._look(layer) for layer in old]
-        place = self._viewer.layers.index(old[0]) if old else len(self._viewer.layers)
         made = [Image(data, **options) for data, options in loaded.layers]
-        # the first image is bound as it is inserted, so its project is opened by then
-        spare = self._controller.projects.spare
-        with _quick_removals(), self._projects_of_series(classes), spare.kept():
-            for number, layer in enumerate(made):
-                if number < len(is_shown):
-                    _dress(layer, is_shown[number])
-                self._viewer.layers.insert(place + number, layer)
-            self._bind(made[0], classes)
-            if spare.is_full:
-                self._controller.show_layers()
-            for layer in old:
-                self._controller.dismiss(layer)
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+        looks = [self._look(layer) for layer in old]
+        for layer, look in zip(made, looks, strict=False):
+            _dress(layer, look)
+        self._ours = made + old
+        for number, layer in enumerate(made):
+            self._insert(layer, made[:number], old, classes)
+            yield PAUSE_MS
+        while not self._is_hurried and self._is_worked_on(old):
+            yield RETRY_MS
+        classes = (self.classes if self._controller.image in old else None) or classes
+        self._change_over(made, old, classes)
+        yield PAUSE_MS
+        for layer in old:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+                yield PAUSE_MS
         self._ours = made
         for layer, (_, options) in zip(made, loaded.layers, strict=True):
             layer.name = options["name"]  # the one before may have had it until now
         if layer_shape(made[0]) != had_shape:
             self._viewer.reset_view()
-        return made[0]
+        on_shown(classes)
+
+    def _insert(
+        self, layer: Image, before: list[Image], old: list[Image], classes: ClassList
+    ) -> None:
+        """Add a layer above those made before it and below the old ones, which hide it as yet."""
+        layers = self._viewer.layers
+        below = [layers.index(one) + 1 for one in before if one in layers]
+        above = [layers.index(one) for one in old if one in layers]
+        place = max(below) if below else min(above, default=len(layers))
+        # the first image is bound as it is inserted, so its project is opened by then
+        with self._projects_of_series(classes):
+            layers.insert(place, layer)
+
+    def _is_worked_on(self, old: list[Image]) -> bool:
+        """True when somebody clicked on the old image after the new one was added."""
+        return self._controller.image in old and not self.is_ready
+
+    def _change_over(self, made: list[Image], old: list[Image], classes: ClassList) -> None:
+        """Bind the new image, give it the helper layers and hide the old one."""
+        spare = self._controller.projects.spare
+        with self._projects_of_series(classes), spare.kept():
+            if made[0] in self._viewer.layers:
+                self._bind(made[0], classes)
+                if spare.is_full:
+                    self._controller.show_layers()
+            for layer in old:
+                self._controller.dismiss(layer)
+                layer.visible = False
 
     def to_layer(self, layer: Any, others: Iterable[Any], classes: ClassList) -> bool:
         """Show a layer that is in the viewer and hide the others of the series; False: it is gone.
@@ -152,6 +236,7 @@ class ImageSwitch:
     def close(self) -> None:
         """Leave the open image and its project as they are; show what was hidden."""
         self._is_closed = True
+        self._turns = None  # the image on its way stays below the one before
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []
