@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,18 @@ BRIGHT, DIM, SPECK = (15, 20), (40, 50), (56, 3)
 
 
 @pytest.fixture
-def limit_files() -> Iterator[Callable[[int | None], None]]:
+def limit_files(monkeypatch: Any) -> Iterator[Callable[[int | None], None]]:
     """Makes the system refuse bytes after the n-th of any file, as a disk does that runs full.
 
-    What still fits is written, the rest is an ``OSError``. Python ignores SIGXFSZ.
+    What still fits is written, the rest is an ``OSError``. Python ignores SIGXFSZ. What is printed
+    goes to memory meanwhile, as pytest's own files have no room either: once an earlier test has
+    opened a window, napari prints each notification.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limit(n_bytes: int | None) -> None:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.StringIO())
         soft = before[0] if n_bytes is None else n_bytes
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, before[1]))
 
