@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ from qtpy.QtWidgets import (
 from napari_edgeflow.gui.clicks.taking_up import DoubleClick
 from napari_edgeflow.gui.controller import Controller
 from napari_edgeflow.gui.input.hand import Hand
+from napari_edgeflow.gui.input.redrawing import Redrawing
 from napari_edgeflow.gui.labels.brush_window import BrushWindow
+from napari_edgeflow.gui.letting_go import LetGo
 from napari_edgeflow.gui.panels.bands_panel import BandsPanel
 from napari_edgeflow.gui.panels.classes_panel import ClassesPanel
 from napari_edgeflow.gui.panels.export_panel import ExportPanel
@@ -96,7 +98,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
         self._lay_out()
         self.controller.changed.connect(self._refresh)
         self.controller.worker.busy_changed.connect(self._show_busy)
-        self._let_go = _LetGo(
+        self._let_go = LetGo(
             self.double_click.deactivate,
             self.image_box.close_down,
             self.labels_box.close_down,
@@ -104,6 +106,7 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             *(panel.close_down for _, panel in self.panels),
             self.hand.close,
             partial(self.controller.changed.disconnect, self._refresh),
+            Redrawing(self.viewer, self).close,
             self.controller.close,
         )
         self.destroyed.connect(self._let_go)
@@ -385,17 +388,6 @@ class EdgeFlowWidget(QWidget):  # type: ignore[misc, unused-ignore]
             self._let_go()
             self.setEnabled(False)
             self.deleteLater()  # on the Qt thread, not wherever Python collects its garbage
-
-
-class _LetGo:
-    """Runs each step once; does not need the widget, which may be gone already."""
-
-    def __init__(self, *steps: Callable[[], object]) -> None:
-        self._steps = list(steps)
-
-    def __call__(self, _widget: object = None) -> None:
-        while self._steps:
-            self._steps.pop(0)()
 
 
 def _zoo_models() -> list[tuple[str, str]]:
