@@ -59,7 +59,7 @@ def main() -> None:
             entry
             | {
                 "name": f"{options.name}-light",
-                "summary": f"{options.summary}; smaller views, for slow computers",
+                "summary": "The same weights on smaller views, for slow computers",
                 "input_side": str(options.light_side),
             }
         )
