@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def measure(folder: Path, n: int, profile: cProfile.Profile, is_profiled: bool) 
         wait(series, control)
 
     for number in range(n - 1):
-        do("click", lambda at=10 + number: control.click((at, 10), "positive"))
+        do("click", partial(control.click, (10 + number, 10), "positive"))
         do("finish", control.finish)
         began = time.thread_time()
         if is_profiled:
