@@ -70,7 +70,7 @@ def test_from_objects_to_a_listed_model(project: Path, monkeypatch: pytest.Monke
     assert 1 <= last["before"] <= 10
     assert 1 <= last["after"] <= 10
     report = json.loads((project / "squares-run" / "after" / "report.json").read_text())
-    assert report["datasets"][0]["noc90"] == last["after"]
+    assert report["datasets"][0]["noc85"] == last["after"]
     assert report["datasets"][0]["objects"] == 2
     info = find_model("squares")
     assert "squares" in [model.name for model in list_models()]

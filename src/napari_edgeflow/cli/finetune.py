@@ -51,7 +51,7 @@ class Score:
     """How a model did on the held-out objects.
 
     Attributes:
-        clicks: Mean clicks to an IoU of 0.90; a failure counts as 10.
+        clicks: Mean clicks to an IoU of 0.85; a failure counts as 10.
         iou: Mean IoU over the clicks, which decides between equals.
     """
 
@@ -154,7 +154,7 @@ def _score(request: Request, split: Split, model: str, stage: str, tell: Tell) -
     )
     report = run_evaluation(evaluation, request.out / stage, on_progress=on_progress)
     (summary,) = report.datasets
-    return Score(summary.noc90, statistics.fmean(summary.miou_at))
+    return Score(summary.noc85, statistics.fmean(summary.miou_at))
 
 
 def _train(request: Request, split: Split, info: WeightsInfo, tell: Tell) -> None:
@@ -235,7 +235,7 @@ def _set_aside(path: Path) -> str:
 def _refusal(model: str, old: Score, new: Score, trained: Path) -> str:
     return (
         f"the new model is not better than {model} on the held-out objects: {new.clicks:.2f} "
-        f"clicks to an IoU of 0.90 (mean IoU {new.iou:.3f}), {model} {old.clicks:.2f} "
+        f"clicks to an IoU of 0.85 (mean IoU {new.iou:.3f}), {model} {old.clicks:.2f} "
         f"({old.iou:.3f}). {model} stays as it is; the new weights are in {trained}. Add "
         "objects, train longer, or keep the new model all the same with --keep"
     )
@@ -266,6 +266,6 @@ def in_words(outcome: Outcome) -> str:
     """The result for people."""
     aside = f" The one before is now called {outcome.kept}." if outcome.kept else ""
     return (
-        f"Clicks to an IoU of 0.90 on the held-out objects: {outcome.before.clicks:.2f} before, "
+        f"Clicks to an IoU of 0.85 on the held-out objects: {outcome.before.clicks:.2f} before, "
         f"{outcome.after.clicks:.2f} after. The new model is called {outcome.model}.{aside}"
     )
