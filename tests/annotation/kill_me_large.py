@@ -1,6 +1,6 @@
 """Finishes objects while another thread saves the labels, until it is killed.
 
-python kill_me_large.py FOLDER
+python kill_me_large.py FOLDER [compact]   (writes the journal anew after every object)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from napari_edgeflow._types import Window
 from napari_edgeflow.annotation.changes import State
 from napari_edgeflow.annotation.classes import ClassList
 from napari_edgeflow.annotation.commands import NewObject, commit_object
+from napari_edgeflow.annotation.compaction import compact
 from napari_edgeflow.annotation.history import History
 from napari_edgeflow.annotation.journal import Journal
 from napari_edgeflow.annotation.objects import ImageInfo
@@ -23,10 +24,11 @@ from napari_edgeflow.annotation.store_zarr import ZarrStore
 SHAPE = (530, 1040)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, is_compacting: bool) -> None:
     store = ZarrStore.create(folder / "a.zarr", SHAPE)
     image, classes = ImageInfo("a.tif", SHAPE), ClassList().add("cell")
-    history = History.begin(Journal.open(folder / "a.journal"), image, store, State(classes))
+    journal = Journal.open(folder / "a.journal")
+    history = History.begin(journal, image, store, State(classes))
 
     def save() -> None:
         while True:
@@ -39,7 +41,9 @@ def main(folder: Path) -> None:
         window = Window(y, x, y + 24, x + 8)
         history.do(commit_object(history.state, store, window, mask, NewObject(class_id=1)))
         print(step, flush=True)  # noqa: T201
+        if is_compacting:
+            compact(history, journal, (), keep=3)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), is_compacting="compact" in sys.argv[2:])

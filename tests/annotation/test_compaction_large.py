@@ -257,9 +257,9 @@ def test_labels_from_before_the_journal_stay(quick_disk: None, tmp_path: Path) -
 
 
 def test_kill_9_while_compacting(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("kill_me_compacting.py")
+    script = Path(__file__).with_name("kill_me_large.py")
     with subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE
+        [sys.executable, str(script), str(tmp_path), "compact"], stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         for step in range(12):

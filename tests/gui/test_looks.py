@@ -88,10 +88,10 @@ def test_a_long_name_loses_its_middle_and_is_whole_under_the_mouse(qtbot: Any) -
     assert line.shown == line.text()
     line.setText("short")
     assert (line.shown, line.toolTip()) == ("short", "Where steps are saved")
-    line.setText(f"Exported to /tmp/x/{LONG}")
+    line.setText(f"Exported to results/{LONG}")
     line.resize(200, 60)
-    assert line.shown.startswith("Exported to /tmp/x/a_")
-    assert line.toolTip().endswith(f"\nExported to /tmp/x/{LONG}")
+    assert line.shown.startswith("Exported to results/a_")
+    assert line.toolTip().endswith(f"\nExported to results/{LONG}")
     line.setText("<p><b>rich</b></p>")
     assert line.shown == "<p><b>rich</b></p>"
 
